@@ -1,0 +1,6 @@
+//! The command line, one file per sub-command.
+
+/// Parses the command line and runs the chosen sub-command.
+pub fn main() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}

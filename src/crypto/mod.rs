@@ -1,0 +1,1 @@
+//! Digests, certificates, public keys and signature algorithms.

@@ -1,0 +1,1 @@
+//! Signatures, hash chains, containers and time-stamps: made and verified.

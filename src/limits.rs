@@ -1,0 +1,40 @@
+//! Every bound on input, in one file. Units are last in the names.
+
+/// Request line or one header field of HTTP/1.1, as a whole head.
+pub const HTTP_HEAD_BYTES_MAX: usize = 8 * 1024;
+/// Header fields of one HTTP/1.1 head.
+pub const HTTP_HEADERS_MAX: usize = 128;
+/// Header line of a MIME part (mime4j's bound, `transport.md` 2.4).
+pub const MIME_HEADER_LINE_BYTES_MAX: usize = 1000;
+/// One MIME header including its folded lines.
+pub const MIME_HEADER_BYTES_MAX: usize = 10_000;
+/// Headers of one MIME part.
+pub const MIME_HEADERS_MAX: usize = 1000;
+/// Attachments of one SOAP message.
+pub const ATTACHMENTS_MAX: usize = 1000;
+/// OCSP response parts of one transport message.
+pub const OCSP_PARTS_MAX: usize = 10;
+/// One OCSP response.
+pub const OCSP_RESPONSE_BYTES_MAX: usize = 64 * 1024;
+/// The SOAP part of a message, held in memory while it is parsed.
+pub const SOAP_PART_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// The REST head part of a transport message.
+pub const REST_PART_BYTES_MAX: usize = 256 * 1024;
+/// A signature document.
+pub const SIGNATURE_BYTES_MAX: usize = 512 * 1024;
+/// A hash chain or hash chain result document.
+pub const HASH_CHAIN_BYTES_MAX: usize = 512 * 1024;
+/// Steps of a hash chain (a tree of a million leaves needs 20, a multipart leaf one more).
+pub const HASH_CHAIN_STEPS_MAX: usize = 64;
+/// References of one XML signature (Santuario's bound).
+pub const REFERENCES_MAX: usize = 30;
+/// Message id of a message, in characters.
+pub const MESSAGE_ID_CHARS_MAX: usize = 255;
+/// Element nesting of any XML document.
+pub const XML_DEPTH_MAX: usize = 128;
+/// Attributes of one element.
+pub const XML_ATTRIBUTES_MAX: usize = 64;
+/// Nodes of one XML document that is held as a tree.
+pub const XML_NODES_MAX: usize = 1_000_000;
+/// A body is kept in memory up to this size and spooled to an unlinked file above it.
+pub const SPOOL_MEMORY_BYTES_MAX: usize = 256 * 1024;

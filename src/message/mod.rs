@@ -1,0 +1,1 @@
+//! Identifiers, messages, faults and error codes.

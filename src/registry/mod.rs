@@ -1,0 +1,1 @@
+//! Local clients, services and access rights, as the data plane reads them.

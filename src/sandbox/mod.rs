@@ -1,0 +1,1 @@
+//! A whole small ecosystem on loopback.

@@ -1,0 +1,1 @@
+//! The multipart transport message between security servers.

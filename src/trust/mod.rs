@@ -1,0 +1,1 @@
+//! Global configuration, chains, OCSP rules and certificate profiles.

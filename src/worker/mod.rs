@@ -1,0 +1,1 @@
+//! Pinned workers: listeners, connections, TLS and HTTP/1.1.

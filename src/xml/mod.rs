@@ -1,0 +1,1 @@
+//! Strict, bounded XML and its canonical form.

@@ -1,0 +1,1 @@
+//! ASiC-E containers and time-stamps.

@@ -1,0 +1,10 @@
+//! Vectors and captured traffic of official servers, decoded, verified and re-made.
+//! They are read from `../shared/vectors` when it is there; a test that skips says so.
+
+mod common;
+mod containers;
+mod crypto;
+mod message;
+mod signatures;
+mod transport;
+mod trust;

@@ -1,0 +1,1 @@
+//! Signatures, canonical forms and hash chains.
