@@ -34,6 +34,8 @@ pub const MESSAGE_ID_CHARS_MAX: usize = 255;
 pub const XML_DEPTH_MAX: usize = 128;
 /// Attributes of one element.
 pub const XML_ATTRIBUTES_MAX: usize = 64;
+/// One namespace name of an XML document.
+pub const XML_NAMESPACE_BYTES_MAX: usize = 1024;
 /// Nodes of one XML document that is held as a tree.
 pub const XML_NODES_MAX: usize = 1_000_000;
 /// A body is kept in memory up to this size and spooled to an unlinked file above it.
