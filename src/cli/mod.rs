@@ -1,6 +1,7 @@
 //! The command line, one file per sub-command.
 
-pub mod sandbox;
+pub mod logging;
+pub mod registry;
 
 /// Parses the command line and runs the chosen sub-command.
 pub fn main() -> std::process::ExitCode {

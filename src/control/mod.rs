@@ -1,1 +1,11 @@
-//! The control plane.
+//! The control plane: ordinary asynchronous code beside the messages' path. It publishes snapshots that the data
+//! plane reads, and never makes a message wait.
+
+mod declaration;
+mod fetch;
+mod registry_db;
+mod registry_rows;
+
+pub use declaration::{load as load_declaration, parse as parse_declaration};
+pub use fetch::{Fetch, FetchError, HttpFetcher, Request, Timeouts};
+pub use registry_db::{RegistryDb, RegistryDbError, WATCH_INTERVAL};

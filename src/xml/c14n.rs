@@ -1,5 +1,10 @@
 use super::{Node, XmlError};
 
+mod base;
+mod writer;
+
+use writer::Writer;
+
 /// A canonicalisation method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum C14n {
@@ -30,6 +35,21 @@ impl C14n {
         }
     }
 
+    fn exclusive(self) -> bool {
+        matches!(self, Self::Exclusive | Self::ExclusiveWithComments)
+    }
+
+    fn with_comments(self) -> bool {
+        matches!(
+            self,
+            Self::Inclusive10WithComments | Self::Inclusive11WithComments | Self::ExclusiveWithComments
+        )
+    }
+
+    fn version_1_1(self) -> bool {
+        matches!(self, Self::Inclusive11 | Self::Inclusive11WithComments)
+    }
+
     /// The method of an algorithm identifier.
     pub fn from_uri(uri: &str) -> Option<Self> {
         [
@@ -54,10 +74,13 @@ pub fn canonicalize(node: Node<'_>, method: C14n, inclusive_prefixes: &[&str]) -
 /// As [`canonicalize`], refusing to write more than `max_bytes` (repeated namespace declarations can make the
 /// canonical form much longer than the input). Error: `TooLarge`.
 pub fn canonicalize_within(
-    _node: Node<'_>,
-    _method: C14n,
-    _inclusive_prefixes: &[&str],
-    _max_bytes: usize,
+    node: Node<'_>,
+    method: C14n,
+    inclusive_prefixes: &[&str],
+    max_bytes: usize,
 ) -> Result<Vec<u8>, XmlError> {
-    todo!()
+    let source = node.range().len();
+    let mut writer = Writer::new(method, inclusive_prefixes, source.saturating_add(512).min(max_bytes));
+    writer.subtree(node, max_bytes)?;
+    Ok(writer.finish())
 }

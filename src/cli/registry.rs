@@ -1,0 +1,75 @@
+//! `hermod registry`: shows and changes local clients, services and access rights.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use crate::config::{Config, DEFAULT_FILE};
+use crate::control::{RegistryDb, load_declaration};
+
+/// Arguments of `hermod registry`.
+#[derive(Debug, Args)]
+pub struct RegistryArgs {
+    #[command(subcommand)]
+    command: Command,
+    /// The server's configuration file.
+    #[arg(long, global = true, default_value = DEFAULT_FILE)]
+    config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the registry hold exactly what FILE declares, all or nothing, and print what changes. A running server
+    /// takes the change over within a second.
+    Apply {
+        /// The declaration, a TOML file.
+        file: PathBuf,
+        /// Only print what would change.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Print what the registry holds.
+    Show,
+}
+
+/// Runs the sub-command: 0 when done, 1 when refused, with every reason on standard error.
+pub fn run(args: &RegistryArgs) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&error),
+    };
+    match runtime.block_on(execute(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(error.as_ref()),
+    }
+}
+
+fn refuse(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::FAILURE
+}
+
+async fn execute(args: &RegistryArgs) -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::load(&args.config)?;
+    match &args.command {
+        Command::Apply { file, dry_run } => {
+            let clients = load_declaration(file)?;
+            if let Some(folder) = config.registry.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            let changes = RegistryDb::open(&config.registry).await?.apply(clients, *dry_run).await?;
+            changes.iter().for_each(|change| println!("{change}"));
+            match (changes.len(), dry_run) {
+                (0, _) => println!("nothing to change"),
+                (count, true) => println!("{count} changes not made (dry run)"),
+                (count, false) => println!("{count} changes made"),
+            }
+        }
+        Command::Show => {
+            let registry = RegistryDb::open(&config.registry).await?.load().await?;
+            crate::registry::facts(&registry).iter().for_each(|line| println!("{line}"));
+        }
+    }
+    Ok(())
+}

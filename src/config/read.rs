@@ -1,0 +1,248 @@
+//! From the tables of the file to [`Config`]: keys, defaults and ranges.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::message::ClientId;
+
+const HOUR_MS: u64 = 3_600_000;
+
+pub(super) fn config(file: &mut Section<'_>, folder: &Path) -> Option<Config> {
+    let root = folder.join(file.text("root").unwrap_or(DEFAULT_ROOT.into()));
+    let registry = path(file, "registry", &root, "registry.sqlite");
+    let server_id = file.section("server", server_id);
+    let config = Config {
+        listen: file.section("listen", listen),
+        worker: file.section("worker", worker),
+        signer: file.section("signer", |section| signer(section, &root)),
+        log: file.section("log", |section| log(section, &root)),
+        timestamp: file.section("timestamp", timestamp),
+        proxy: file.section("proxy", proxy),
+        tls: file.section("tls", |section| tls(section, &root)),
+        globalconf: file.section("globalconf", |section| globalconf(section, &root)),
+        ocsp: file.section("ocsp", |section| ocsp(section, &root)),
+        logging: file.section("logging", logging),
+        server_id: server_id?,
+        registry,
+        root,
+    };
+    Some(config)
+}
+
+fn path(section: &mut Section<'_>, key: &'static str, root: &Path, default: &str) -> PathBuf {
+    root.join(section.text(key).unwrap_or_else(|| default.into()))
+}
+
+fn server_id(section: &mut Section<'_>) -> Option<SecurityServerId> {
+    let instance = section.required_text("instance");
+    let member_class = section.required_text("member_class");
+    let member_code = section.required_text("member_code");
+    let server_code = section.required_text("server_code");
+    match SecurityServerId::new(&instance?, &member_class?, &member_code?, &server_code?) {
+        Ok(id) => Some(id),
+        Err(error) => {
+            section.complain(error.to_string());
+            None
+        }
+    }
+}
+
+fn listen(section: &mut Section<'_>) -> Listen {
+    let mut address = |key, default: u16| {
+        section.parsed(key, address).unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], default)))
+    };
+    let (server, ocsp) = (address("server", 5500), address("ocsp", 5577));
+    let mut optional = |key, default: u16| {
+        let off = |text: &str| if text == "off" { Ok(None) } else { address_or_off(text) };
+        section.parsed(key, off).unwrap_or_else(|| Some(SocketAddr::from(([0, 0, 0, 0], default))))
+    };
+    let (consumer_http, consumer_https) = (optional("consumer_http", 8080), optional("consumer_https", 8443));
+    Listen { consumer_http, consumer_https, server, ocsp }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("\"{text}\" is not an address and port such as 0.0.0.0:5500"))
+}
+
+fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
+    address(text).map(Some).map_err(|error| format!("{error}, nor \"off\""))
+}
+
+fn worker(section: &mut Section<'_>) -> Worker {
+    let runtimes = [("auto", Runtime::Auto), ("io_uring", Runtime::IoUring), ("epoll", Runtime::Epoll)];
+    Worker {
+        threads: section.number("threads", 0..=1024).unwrap_or(0),
+        runtime: section.choice("runtime", &runtimes).unwrap_or(Runtime::Auto),
+        pin: section.switch("pin").unwrap_or(true),
+    }
+}
+
+fn signer(section: &mut Section<'_>, root: &Path) -> Signer {
+    let official = section.choice("token", &[("hermod", false), ("official", true)]).unwrap_or(false);
+    let dir = path(section, "dir", root, "tokens");
+    let keyconf = section.text("keyconf").map(|keyconf| root.join(keyconf));
+    let token = match (official, keyconf) {
+        (false, None) => Token::Hermod { dir },
+        (true, Some(keyconf)) if !section.has("dir") => Token::Official { keyconf },
+        (true, Some(keyconf)) => {
+            section.complain_about("dir", "signer.dir is only for token = \"hermod\"");
+            Token::Official { keyconf }
+        }
+        (false, Some(_)) => {
+            section.complain_about("keyconf", "signer.keyconf is only for token = \"official\"");
+            Token::Hermod { dir }
+        }
+        (true, None) => {
+            section.complain_about(
+                "token",
+                "token = \"official\" needs signer.keyconf, the path of keyconf.xml",
+            );
+            Token::Hermod { dir }
+        }
+    };
+    let text = section.text("pin").map(Pin::Text);
+    let file = section.text("pin_file").map(|file| Pin::File(root.join(file)));
+    if text.is_some() && file.is_some() {
+        section.complain_about("pin_file", "signer.pin and signer.pin_file are both given: keep one");
+    }
+    let ec = section.choice("key", &[("rsa", false), ("ec", true)]).unwrap_or(false);
+    let bits = section.number("rsa_bits", 2048..=8192).unwrap_or(3072);
+    Signer {
+        token,
+        pin: text.or(file),
+        new_keys: if ec { KeyKind::EcP256 } else { KeyKind::Rsa { bits } },
+        batch_messages_max: section.number("batch_messages_max", 1..=1_000_000).unwrap_or(4096),
+        linger_us_max: section.number("linger_us_max", 0..=1_000_000).unwrap_or(2000),
+    }
+}
+
+fn log(section: &mut Section<'_>, root: &Path) -> Log {
+    Log {
+        dir: path(section, "dir", root, "log"),
+        archive_dir: path(section, "archive_dir", root, "archive"),
+        segment_bytes_max: section.number("segment_bytes_max", 1 << 20..=1 << 40).unwrap_or(256 << 20),
+        bodies: section.switch("bodies").unwrap_or(true),
+        bodies_except: section.list("bodies_except", client_id),
+        body_bytes_max: section.number("body_bytes_max", 0..=1 << 30).unwrap_or(10_485_760),
+        truncated_body_allowed: section.switch("truncated_body_allowed").unwrap_or(false),
+    }
+}
+
+fn timestamp(section: &mut Section<'_>) -> Timestamp {
+    Timestamp {
+        urls: section.list("urls", http_url),
+        immediately: section.switch("immediately").unwrap_or(false),
+        records_max: section.number("records_max", 1..=1_000_000).unwrap_or(10_000),
+        failure_secs_max: section.number("failure_secs_max", 0..=31_536_000).unwrap_or(14_400),
+        interval_secs: section.number("interval_secs", 0..=86_400).unwrap_or(0),
+        retry_secs: section.number("retry_secs", 1..=86_400).unwrap_or(60),
+        connect_timeout_ms: section.number("connect_timeout_ms", 1..=HOUR_MS).unwrap_or(20_000),
+        read_timeout_ms: section.number("read_timeout_ms", 1..=HOUR_MS).unwrap_or(60_000),
+    }
+}
+
+fn proxy(section: &mut Section<'_>) -> Proxy {
+    let version = |text: &str| {
+        XRoadVersion::parse(text).ok_or_else(|| format!("\"{text}\" is not a version such as 7.8.0"))
+    };
+    Proxy {
+        server_port: section.number("server_port", 1..=65_535).unwrap_or(5500),
+        ocsp_port: section.number("ocsp_port", 1..=65_535).unwrap_or(5577),
+        client_timeout_ms: section.number("client_timeout_ms", 1..=HOUR_MS).unwrap_or(30_000),
+        client_read_timeout_ms: section.number("client_read_timeout_ms", 0..=24 * HOUR_MS).unwrap_or(0),
+        idle_timeout_ms: section.number("idle_timeout_ms", 100..=HOUR_MS).unwrap_or(30_000),
+        service_timeout_secs: section.number("service_timeout_secs", 1..=86_400).unwrap_or(60),
+        connection_reuse: section.switch("connection_reuse").unwrap_or(true),
+        pooled_connections_max: section.number("pooled_connections_max", 0..=10_000).unwrap_or(256),
+        fastest_selection_secs: section.number("fastest_selection_secs", 0..=86_400).unwrap_or(3600),
+        min_supported_client_version: section.parsed("min_supported_client_version", version),
+        version: section
+            .parsed("version", |text| version(text).map(|_| text.to_string()))
+            .unwrap_or_else(|| XROAD_VERSION.into()),
+        verify_client_cert: section.switch("verify_client_cert").unwrap_or(true),
+        enforce_client_cert_validity: section.switch("enforce_client_cert_validity").unwrap_or(false),
+    }
+}
+
+fn tls(section: &mut Section<'_>, root: &Path) -> Tls {
+    Tls {
+        internal: path(section, "internal", root, "tls/internal.p12"),
+        internal_password: section.text("internal_password").unwrap_or_else(|| "internal".into()),
+    }
+}
+
+fn globalconf(section: &mut Section<'_>, root: &Path) -> GlobalConfiguration {
+    GlobalConfiguration {
+        dir: path(section, "dir", root, "globalconf"),
+        anchor: section.text("anchor").map(|anchor| root.join(anchor)),
+        update_interval_secs: section.number("update_interval_secs", 1..=86_400).unwrap_or(60),
+        connect_timeout_ms: section.number("connect_timeout_ms", 1..=HOUR_MS).unwrap_or(10_000),
+        read_timeout_ms: section.number("read_timeout_ms", 1..=HOUR_MS).unwrap_or(30_000),
+    }
+}
+
+fn ocsp(section: &mut Section<'_>, root: &Path) -> Ocsp {
+    Ocsp {
+        dir: path(section, "dir", root, "ocsp"),
+        retrieval: section.switch("retrieval").unwrap_or(true),
+        retry_secs: section.number("retry_secs", 1..=86_400).unwrap_or(60),
+        fetch_interval_secs: section.number("fetch_interval_secs", 0..=86_400).unwrap_or(0),
+        connect_timeout_ms: section.number("connect_timeout_ms", 1..=HOUR_MS).unwrap_or(20_000),
+        read_timeout_ms: section.number("read_timeout_ms", 1..=HOUR_MS).unwrap_or(60_000),
+        peer_connect_timeout_ms: section.number("peer_connect_timeout_ms", 1..=HOUR_MS).unwrap_or(20_000),
+        peer_read_timeout_ms: section.number("peer_read_timeout_ms", 1..=HOUR_MS).unwrap_or(30_000),
+    }
+}
+
+fn logging(section: &mut Section<'_>) -> Logging {
+    let level = |text: &str| {
+        tracing_subscriber::EnvFilter::try_new(text)
+            .map(|_| text.to_string())
+            .map_err(|error| error.to_string())
+    };
+    Logging { level: section.parsed("level", level).unwrap_or_else(|| "info".into()) }
+}
+
+/// An absolute http or https URL with a host.
+pub(crate) fn http_url(text: &str) -> Result<String, String> {
+    let uri: hyper::Uri = text.parse().map_err(|error| format!("\"{text}\" is not a URL: {error}"))?;
+    match (uri.scheme_str(), uri.host()) {
+        (Some("http" | "https"), Some(host)) if !host.is_empty() => Ok(text.to_string()),
+        _ => Err(format!("\"{text}\" is not an http or https URL")),
+    }
+}
+
+/// A client id written as 3 or 4 parts between slashes, each part percent-encoded where it holds `%` or `/`.
+pub(crate) fn client_id(text: &str) -> Result<ClientId, String> {
+    let parts = id_parts(text)?;
+    let (instance, class, code, subsystem) = match parts.as_slice() {
+        [instance, class, code] => (instance, class, code, None),
+        [instance, class, code, subsystem] => (instance, class, code, Some(subsystem.as_str())),
+        _ => return Err(format!("\"{text}\" is not instance/class/code or instance/class/code/subsystem")),
+    };
+    ClientId::new(instance, class, code, subsystem).map_err(|error| format!("\"{text}\": {error}"))
+}
+
+/// The parts between slashes, percent-decoded.
+pub(crate) fn id_parts(text: &str) -> Result<Vec<String>, String> {
+    text.split('/')
+        .map(|part| percent_decode(part).ok_or_else(|| format!("\"{part}\" is badly encoded")))
+        .collect()
+}
+
+fn percent_decode(part: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let [first, tail @ ..] = rest {
+        if *first == b'%' {
+            let hex = std::str::from_utf8(tail.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(hex, 16).ok()?);
+            rest = tail.get(2..)?;
+        } else {
+            bytes.push(*first);
+            rest = tail;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}

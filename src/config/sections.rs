@@ -1,0 +1,262 @@
+//! The tables of the configuration file, one struct each.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::message::ClientId;
+
+/// `[listen]`: addresses as `IP:port`. `0.0.0.0` is every IPv4 address of the host, `[::]` every address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Information systems over HTTP. Default `0.0.0.0:8080`; `off` for none.
+    pub consumer_http: Option<SocketAddr>,
+    /// Information systems over HTTPS. Default `0.0.0.0:8443`; `off` for none.
+    pub consumer_https: Option<SocketAddr>,
+    /// Messages of other security servers. Default `0.0.0.0:5500`.
+    pub server: SocketAddr,
+    /// OCSP responses for other security servers. Default `0.0.0.0:5577`.
+    pub ocsp: SocketAddr,
+}
+
+/// What drives the workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Runtime {
+    /// io_uring where the host allows it, else epoll.
+    Auto,
+    /// io_uring, or the server does not start.
+    IoUring,
+    /// epoll.
+    Epoll,
+}
+
+/// `[worker]`: the threads that carry messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worker {
+    /// Number of threads. Default 0: one for each core that the process may use.
+    pub threads: usize,
+    /// Default `auto`.
+    pub runtime: Runtime,
+    /// Pin each thread to a core of the allowed set. Default true.
+    pub pin: bool,
+}
+
+/// Where keys and their certificates are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Token {
+    /// A folder in Hermod's own layout.
+    Hermod {
+        /// The folder, default `tokens`.
+        dir: PathBuf,
+    },
+    /// The files of an official signer: `keyconf.xml` with `softtoken/*.p12` beside it.
+    Official {
+        /// Path of `keyconf.xml`.
+        keyconf: PathBuf,
+    },
+}
+
+/// Where the PIN of the software token comes from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Pin {
+    /// Given in the configuration file.
+    Text(String),
+    /// The first line of a file.
+    File(PathBuf),
+}
+
+impl std::fmt::Debug for Pin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("Text(not shown)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+/// Kind of new keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyKind {
+    /// RSA of some bits.
+    Rsa {
+        /// Modulus length in bits.
+        bits: u32,
+    },
+    /// ECDSA on P-256.
+    EcP256,
+}
+
+/// `[signer]`: keys and signing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signer {
+    /// `token` (`hermod` by default, or `official`) with `dir` or `keyconf`.
+    pub token: Token,
+    /// `pin` or `pin_file`; `None` when neither is given (the token cannot be opened then).
+    pub pin: Option<Pin>,
+    /// `key` (`rsa` by default, or `ec`) with `rsa_bits` (default 3072): kind of new keys.
+    pub new_keys: KeyKind,
+    /// Largest number of messages under one signature. Default 4096.
+    pub batch_messages_max: usize,
+    /// Longest wait for more messages before a signature is made, in microseconds. Default 2000. Only used while
+    /// signing takes more than its share of a core; an idle server signs at once.
+    pub linger_us_max: u64,
+}
+
+/// `[log]`: the message log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Segments and index. Default `log`.
+    pub dir: PathBuf,
+    /// Archives. Default `archive`.
+    pub archive_dir: PathBuf,
+    /// A segment is closed at this size, in bytes. Default 268435456 (256 MiB).
+    pub segment_bytes_max: u64,
+    /// Are message bodies logged? Default true.
+    pub bodies: bool,
+    /// Local subsystems for which the opposite of `bodies` holds. Default none.
+    pub bodies_except: Vec<ClientId>,
+    /// Largest REST body or attachment that is logged, in bytes. Default 10485760.
+    pub body_bytes_max: u64,
+    /// Log a larger body cut off instead of refusing the message. Default false.
+    pub truncated_body_allowed: bool,
+}
+
+/// `[timestamp]`: time-stamping of the message log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timestamp {
+    /// Time-stamping authorities in the order to try. Default empty: all approved ones of the own instance.
+    pub urls: Vec<String>,
+    /// Stamp each record inside the exchange. Default false.
+    pub immediately: bool,
+    /// Largest number of records of one time-stamp. Default 10000.
+    pub records_max: usize,
+    /// After time-stamping has failed for this long, messages are refused; seconds, 0 never. Default 14400.
+    pub failure_secs_max: u64,
+    /// Time between two runs, in seconds, instead of the global configuration's. Default 0: as configured there,
+    /// from 60 to 86400. Meant for tests and sandboxes.
+    pub interval_secs: u64,
+    /// After a failed run the next is tried after this long (from 60 s unless `interval_secs` is set). Default 60.
+    pub retry_secs: u64,
+    /// Connecting to an authority may take this long, in milliseconds. Default 20000.
+    pub connect_timeout_ms: u64,
+    /// An authority's answer may take this long, in milliseconds. Default 60000.
+    pub read_timeout_ms: u64,
+}
+
+/// A version of X-Road software, as `x-proxy-version` carries it. Order is that of SemVer without build data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct XRoadVersion {
+    /// Major, minor, patch.
+    pub numbers: (u32, u32, u32),
+    /// False for a pre-release such as `7.8.0-SNAPSHOT`, which sorts below the release.
+    pub release: bool,
+}
+
+impl XRoadVersion {
+    /// Parses `7.8.0` or `7.8.0-suffix` (also with `+build`); `None` for anything that is not SemVer.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (core, build) = text.split_once('+').map_or((text, None), |(core, build)| (core, Some(build)));
+        let (core, suffix) = core.split_once('-').map_or((core, None), |(core, suffix)| (core, Some(suffix)));
+        let identifiers = |text: &str| {
+            let word = |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            text.split('.').all(word)
+        };
+        if !build.is_none_or(identifiers) || !suffix.is_none_or(identifiers) {
+            return None;
+        }
+        let mut numbers = core.split('.').map(|number| {
+            let plain =
+                number.bytes().all(|b| b.is_ascii_digit()) && (number == "0" || !number.starts_with('0'));
+            plain.then(|| number.parse::<u32>().ok()).flatten()
+        });
+        let numbers = match (numbers.next(), numbers.next(), numbers.next(), numbers.next()) {
+            (Some(major), Some(minor), Some(patch), None) => (major?, minor?, patch?),
+            _ => return None,
+        };
+        Some(Self { numbers, release: suffix.is_none() })
+    }
+}
+
+/// `[proxy]`: exchange with other security servers and with services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// Port of other security servers for messages. Default 5500.
+    pub server_port: u16,
+    /// Port of other security servers for OCSP responses. Default 5577.
+    pub ocsp_port: u16,
+    /// Connecting to another security server may take this long, in milliseconds. Default 30000.
+    pub client_timeout_ms: u64,
+    /// The answer of another security server may take this long between two reads, in milliseconds; 0 for ever.
+    /// Default 0.
+    pub client_read_timeout_ms: u64,
+    /// An accepted connection may stay idle this long, in milliseconds. Default 30000.
+    pub idle_timeout_ms: u64,
+    /// Timeout of a service that has none of its own, in seconds. Default 60.
+    pub service_timeout_secs: u32,
+    /// Keep connections between security servers open for more than one message. Default true.
+    pub connection_reuse: bool,
+    /// Idle connections kept for each peer address and worker. Default 256.
+    pub pooled_connections_max: usize,
+    /// The fastest of several provider addresses is remembered this long, in seconds; 0 not at all. Default 3600.
+    pub fastest_selection_secs: u64,
+    /// Oldest version of a consumer's security server that is served. Default none: any, also unnamed.
+    pub min_supported_client_version: Option<XRoadVersion>,
+    /// The version told to peers. Default `7.8.0`.
+    pub version: String,
+    /// Check the connection type and certificate of information systems. Default true.
+    pub verify_client_cert: bool,
+    /// Refuse certificates of information systems outside their validity. Default false.
+    pub enforce_client_cert_validity: bool,
+}
+
+/// `[tls]`: the side of information systems and services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// PKCS#12 file with the internal TLS key and certificate. Default `tls/internal.p12`; made at first start.
+    pub internal: PathBuf,
+    /// Its password. Default `internal`.
+    pub internal_password: String,
+}
+
+/// `[globalconf]`: where trust comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GlobalConfiguration {
+    /// The stored configuration, in the official layout. Default `globalconf`.
+    pub dir: PathBuf,
+    /// The configuration anchor. Default none: nothing is downloaded, and `dir` is watched as it is.
+    pub anchor: Option<PathBuf>,
+    /// Time between two downloads (or looks at `dir`), in seconds. Default 60.
+    pub update_interval_secs: u64,
+    /// Connecting to a source may take this long, in milliseconds. Default 10000.
+    pub connect_timeout_ms: u64,
+    /// A source's answer may take this long, in milliseconds. Default 30000.
+    pub read_timeout_ms: u64,
+}
+
+/// `[ocsp]`: answers about own certificates, and about those of peers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ocsp {
+    /// Stored answers. Default `ocsp`.
+    pub dir: PathBuf,
+    /// Fetch answers at all. Default true.
+    pub retrieval: bool,
+    /// After a failure the next try is made within this time, in seconds. Default 60.
+    pub retry_secs: u64,
+    /// Time between two fetches, in seconds, instead of the global configuration's. Default 0: as configured there.
+    pub fetch_interval_secs: u64,
+    /// Connecting to a responder may take this long, in milliseconds. Default 20000.
+    pub connect_timeout_ms: u64,
+    /// A responder's answer may take this long, in milliseconds. Default 60000.
+    pub read_timeout_ms: u64,
+    /// Connecting to port 5577 of a peer may take this long, in milliseconds. Default 20000.
+    pub peer_connect_timeout_ms: u64,
+    /// A peer's answer may take this long, in milliseconds. Default 30000.
+    pub peer_read_timeout_ms: u64,
+}
+
+/// `[logging]`: what the server tells its operator (not the message log).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logging {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,hermod::exchange=debug`.
+    /// Default `info`; the environment variable `HERMOD_LOG` goes before it.
+    pub level: String,
+}
