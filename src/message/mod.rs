@@ -6,6 +6,7 @@ mod fault;
 mod fields;
 mod identifiers;
 mod percent;
+mod rest;
 
 pub use error::{CLIENT, CLIENT_PROXY, Fault, SERVER_PROXY, XRoadError};
 pub use error_code::ErrorCode;
@@ -15,3 +16,7 @@ pub use identifiers::{
     ServiceId, has_discouraged_characters,
 };
 pub use percent::{decode_segment, encode_segment};
+pub use rest::{
+    REST_METHODS, RestRefusal, RestRequest, RestRequestIds, RestResponse, RestResponseIds,
+    canonical_header_name, is_hop_by_hop, latin1_to_utf8, rest_request_hash, utf8_to_latin1,
+};

@@ -1,0 +1,141 @@
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::limits::{MIME_HEADERS_MAX, REST_PART_BYTES_MAX};
+use crate::message::{ErrorCode, XRoadError};
+
+/// The lines of a message part: two lines, then headers; bytes as they are signed.
+#[derive(Debug, Clone)]
+pub(super) struct Head {
+    part: Bytes,
+    first: Range<usize>,
+    second: Range<usize>,
+    headers: Vec<HeaderLine>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct HeaderLine {
+    start: usize,
+    colon: usize,
+    end: usize,
+}
+
+impl Head {
+    pub(super) fn builder(first: &str, second: &str) -> HeadBuilder {
+        let mut part = Vec::with_capacity(512);
+        part.extend_from_slice(first.as_bytes());
+        part.extend_from_slice(b"\r\n");
+        part.extend_from_slice(second.as_bytes());
+        part.extend_from_slice(b"\r\n");
+        let second = first.len() + 2..first.len() + 2 + second.len();
+        HeadBuilder { part, first: 0..first.len(), second, headers: Vec::with_capacity(16) }
+    }
+
+    /// Reads a part in its one canonical form: UTF-8, every line ended by CRLF, no control byte but tab,
+    /// headers as `token ":" value`.
+    pub(super) fn parse(part: Bytes) -> Result<Self, XRoadError> {
+        let refuse = |text: &'static str| XRoadError::new(ErrorCode::InternalError, text);
+        if part.len() > REST_PART_BYTES_MAX {
+            return Err(refuse("The REST message part is too large"));
+        }
+        let text = std::str::from_utf8(&part).map_err(|_| refuse("The REST message part is not UTF-8"))?;
+        let mut lines = Vec::with_capacity(16);
+        let mut at = 0;
+        while at < text.len() {
+            let rest = text.get(at..).unwrap_or_default();
+            let length =
+                rest.find("\r\n").ok_or_else(|| refuse("A line of the REST message part has no end"))?;
+            let line = rest.get(..length).unwrap_or_default();
+            if line.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
+                return Err(refuse("A control character in the REST message part"));
+            }
+            if lines.len() > MIME_HEADERS_MAX {
+                return Err(refuse("Too many headers in the REST message part"));
+            }
+            lines.push(at..at + length);
+            at += length + 2;
+        }
+        let mut lines = lines.into_iter();
+        let (Some(first), Some(second)) = (lines.next(), lines.next()) else {
+            return Err(refuse("The REST message part has less than two lines"));
+        };
+        let mut headers = Vec::with_capacity(lines.len());
+        for line in lines {
+            let bytes = text.as_bytes().get(line.clone()).unwrap_or_default();
+            let colon = memchr::memchr(b':', bytes).ok_or_else(|| refuse("A header without a colon"))?;
+            if !bytes.get(..colon).is_some_and(is_token) {
+                return Err(refuse("A header name that is not a token"));
+            }
+            headers.push(HeaderLine { start: line.start, colon: line.start + colon, end: line.end });
+        }
+        Ok(Self { part, first, second, headers })
+    }
+
+    pub(super) fn part(&self) -> &Bytes {
+        &self.part
+    }
+
+    pub(super) fn first(&self) -> &str {
+        self.text(self.first.clone())
+    }
+
+    pub(super) fn second(&self) -> &str {
+        self.text(self.second.clone())
+    }
+
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        self.headers
+            .iter()
+            .map(|line| (self.text(line.start..line.colon), self.text(line.colon + 1..line.end)))
+    }
+
+    pub(super) fn last(&self, name: &str) -> Option<&str> {
+        self.headers().filter(|(n, _)| n.eq_ignore_ascii_case(name)).last().map(|(_, value)| value)
+    }
+
+    fn text(&self, range: Range<usize>) -> &str {
+        self.part.get(range).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+pub(super) struct HeadBuilder {
+    part: Vec<u8>,
+    first: Range<usize>,
+    second: Range<usize>,
+    headers: Vec<HeaderLine>,
+}
+
+impl HeadBuilder {
+    /// Appends a header; the caller has seen to it that neither text breaks the line.
+    pub(super) fn header(&mut self, name: &str, value: &str) {
+        let start = self.part.len();
+        self.part.extend_from_slice(name.as_bytes());
+        self.part.push(b':');
+        self.part.extend_from_slice(value.as_bytes());
+        self.headers.push(HeaderLine { start, colon: start + name.len(), end: self.part.len() });
+        self.part.extend_from_slice(b"\r\n");
+    }
+
+    pub(super) fn finish(self) -> Head {
+        Head { part: self.part.into(), first: self.first, second: self.second, headers: self.headers }
+    }
+}
+
+/// An RFC 9110 token.
+pub(super) fn is_token(name: &[u8]) -> bool {
+    let is_tchar = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_'
+            )
+            || matches!(byte, b'`' | b'|' | b'~')
+    };
+    !name.is_empty() && name.iter().all(is_tchar)
+}
+
+/// Whether bytes of a header value may stand in a line: no control but tab.
+pub(super) fn is_header_value(value: &[u8]) -> bool {
+    value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
+}
