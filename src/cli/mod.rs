@@ -2,6 +2,7 @@
 
 pub mod logging;
 pub mod registry;
+pub mod sandbox;
 
 /// Parses the command line and runs the chosen sub-command.
 pub fn main() -> std::process::ExitCode {

@@ -1,0 +1,105 @@
+//! Who lives in the sandbox: the instance, its members, subsystems and security servers, and where each one listens.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// The X-Road instance of every sandbox.
+pub const INSTANCE: &str = "SANDBOX";
+/// The member class of every member.
+pub const MEMBER_CLASS: &str = "GOV";
+
+/// Ports of the sandbox's own services, all on [`Plan::services_address`].
+pub mod ports {
+    /// OCSP responder.
+    pub const OCSP: u16 = 8888;
+    /// Time-stamping authority.
+    pub const TSA: u16 = 8899;
+    /// Configuration source.
+    pub const SOURCE: u16 = 8880;
+    /// Example REST service.
+    pub const REST: u16 = 9201;
+    /// Example SOAP service.
+    pub const SOAP: u16 = 9202;
+    /// All of the above.
+    pub const SERVICES: [u16; 5] = [OCSP, TSA, SOURCE, REST, SOAP];
+    /// What every security server listens on, on its own address: messages and OCSP answers between servers, clients
+    /// over HTTP and HTTPS.
+    pub const SECURITY_SERVER: [u16; 4] = [5500, 5577, 8080, 8443];
+}
+
+/// One security server with its owner and the owner's subsystem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerPlan {
+    /// `ss1`, `ss2`, …
+    pub code: String,
+    /// `100`, `200`, …
+    pub member_code: String,
+    /// `consumer` on the first server, `provider` on every other.
+    pub subsystem_code: &'static str,
+    /// Its own loopback address.
+    pub address: Ipv4Addr,
+}
+
+impl ServerPlan {
+    /// Name of the owner, for people.
+    pub fn member_name(&self) -> String {
+        format!("Member {}", self.member_code)
+    }
+
+    /// `SANDBOX/GOV/100/consumer`.
+    pub fn subsystem(&self) -> String {
+        format!("{INSTANCE}/{MEMBER_CLASS}/{}/{}", self.member_code, self.subsystem_code)
+    }
+
+    /// `SANDBOX/GOV/100/ss1`.
+    pub fn server_id(&self) -> String {
+        format!("{INSTANCE}/{MEMBER_CLASS}/{}/{}", self.member_code, self.code)
+    }
+
+    /// `http://127.a.b.11:8080`, where information systems send their requests.
+    pub fn consumer_url(&self) -> String {
+        format!("http://{}:8080", self.address)
+    }
+}
+
+/// The whole cast and its addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The security servers; the first is the consumer's.
+    pub servers: Vec<ServerPlan>,
+    /// Where OCSP responder, time-stamping authority, configuration source and example services listen.
+    pub services_address: Ipv4Addr,
+}
+
+impl Plan {
+    /// `servers` security servers in the loopback block `127.a.b.0/24`.
+    pub fn new(servers: usize, (a, b): (u8, u8)) -> Self {
+        let server = |index: u8| ServerPlan {
+            code: format!("ss{}", index + 1),
+            member_code: format!("{}00", index + 1),
+            subsystem_code: if index == 0 { "consumer" } else { "provider" },
+            address: Ipv4Addr::new(127, a, b, 11 + index),
+        };
+        let servers = (0..u8::try_from(servers.min(9)).unwrap_or(9)).map(server).collect();
+        Self { servers, services_address: Ipv4Addr::new(127, a, b, 1) }
+    }
+
+    /// Address and port of one of the sandbox's own services.
+    pub fn service(&self, port: u16) -> SocketAddr {
+        SocketAddr::from((self.services_address, port))
+    }
+
+    /// URL of one of the sandbox's own services, without a trailing slash.
+    pub fn service_url(&self, port: u16) -> String {
+        format!("http://{}", self.service(port))
+    }
+
+    /// The consumer's security server.
+    pub fn consumer(&self) -> &ServerPlan {
+        &self.servers[0]
+    }
+
+    /// The providers' security servers.
+    pub fn providers(&self) -> &[ServerPlan] {
+        &self.servers[1..]
+    }
+}

@@ -1,0 +1,86 @@
+use super::client::Client;
+use super::plan::ports;
+use super::*;
+use crate::crypto::Certificate;
+
+async fn prepared(key_type: KeyType) -> Ecosystem {
+    let options = Options { key_type, ..Options::new("hermod".into()) };
+    Ecosystem::prepare(options, &|_| ()).await.unwrap()
+}
+
+fn text(answer: &axum::http::Response<axum::body::Bytes>) -> &str {
+    std::str::from_utf8(answer.body()).unwrap()
+}
+
+#[tokio::test]
+async fn certificates_have_the_contents_that_the_trust_framework_asks_for() {
+    for key_type in [KeyType::Ec, KeyType::Rsa] {
+        let ecosystem = prepared(key_type).await;
+        let pki = ecosystem.pki();
+        let issued: Vec<&Certificate> = pki
+            .servers
+            .iter()
+            .flat_map(|s| [&s.authentication, &s.signing])
+            .chain([&pki.ocsp, &pki.tsa])
+            .map(|identity| identity.certificate())
+            .collect();
+        for certificate in &issued {
+            assert!(certificate.is_issued_by(pki.ca.certificate()));
+            assert!(!certificate.has_unknown_critical());
+        }
+        assert_eq!(pki.issued_serials().len(), issued.len());
+        let sign = pki.servers[0].signing.certificate();
+        assert_eq!(sign.subject().to_string(), "SERIALNUMBER=SANDBOX/ss1/GOV");
+    }
+}
+
+#[tokio::test]
+async fn the_example_services_answer() {
+    let ecosystem = prepared(KeyType::Ec).await;
+    let client = Client::default();
+    let rest = ecosystem.plan().service_url(ports::REST);
+    let soap = ecosystem.plan().service_url(ports::SOAP);
+    let pet = client.get(&format!("{rest}/pets/2"), &[]).await.unwrap();
+    assert_eq!(text(&pet), "{\"id\":2,\"name\":\"Huginn\",\"kind\":\"raven\"}");
+    assert_eq!(client.get(&format!("{rest}/pets/9"), &[]).await.unwrap().status(), 404);
+    let random = client.get(&format!("{rest}/random?size=100000"), &[]).await.unwrap();
+    assert_eq!(random.body().len(), 100_000);
+    let wsdl = client.get(&format!("{soap}/soap?wsdl"), &[]).await.unwrap();
+    assert!(text(&wsdl).contains(&format!("location=\"{soap}/soap\"")));
+    ecosystem.stations().rest.set_fault(Fault::Unavailable);
+    assert_eq!(client.get(&format!("{rest}/pets"), &[]).await.unwrap().status(), 503);
+    assert_eq!(ecosystem.stations().rest.calls(), 4);
+}
+
+#[tokio::test]
+async fn a_kept_directory_gives_the_same_keys_and_addresses_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options {
+        key_type: KeyType::Ec,
+        directory: Some(directory.path().to_owned()),
+        ..Options::new("hermod".into())
+    };
+    let first = Ecosystem::prepare(options.clone(), &|_| ()).await.unwrap();
+    let (plan, ca) = (first.plan().clone(), first.pki().ca.certificate().clone());
+    drop(first);
+    // The listeners go with their tasks, which end at the next turn of the runtime.
+    tokio::task::yield_now().await;
+    let second = Ecosystem::prepare(options.clone(), &|_| ()).await.unwrap();
+    assert_eq!(second.plan(), &plan);
+    assert_eq!(second.pki().ca.certificate().der(), ca.der());
+    let other = Options { servers: 3, ..options };
+    assert!(matches!(Ecosystem::prepare(other, &|_| ()).await, Err(SandboxError::Kept { .. })));
+}
+
+#[tokio::test]
+async fn the_configuration_source_serves_version_6_only() {
+    let ecosystem = prepared(KeyType::Ec).await;
+    let client = Client::default();
+    let source = ecosystem.plan().service_url(ports::SOURCE);
+    let directory = client.get(&format!("{source}/internalconf?version=6"), &[]).await.unwrap();
+    assert_eq!(directory.status(), 200);
+    for line in text(&directory).lines().filter_map(|line| line.strip_prefix("Content-location: ")) {
+        assert_eq!(client.get(&format!("{source}{line}"), &[]).await.unwrap().status(), 200);
+    }
+    assert_eq!(client.get(&format!("{source}/internalconf?version=5"), &[]).await.unwrap().status(), 404);
+}
