@@ -118,8 +118,7 @@ fn certificates(text: &str, folder: &Path) -> Result<Vec<Vec<u8>>, String> {
 }
 
 fn group(section: &mut Section<'_>) -> Option<LocalGroup> {
-    section.required_text("code")?;
-    let id = section.parsed("code", LocalGroupId::new);
+    let id = section.required_text("code").and_then(|_| section.parsed("code", LocalGroupId::new));
     let description = section.text("description").unwrap_or_default();
     let members = section.list("members", client_id).into_iter().collect();
     Some(LocalGroup { id: id?, description, members })
@@ -134,23 +133,26 @@ fn service(section: &mut Section<'_>, provider: &ClientId, endpoints: &mut Vec<E
     }
     let url = section.required_text("url").and_then(|_| section.parsed("url", http_url));
     let described = section.parsed("description", http_url);
-    let service = Service {
-        id: code.as_deref().and_then(|code| ServiceId::new(provider, code, version.as_deref()).ok())?,
-        service_type: service_type?,
-        description_url: description_url(section, service_type?, url.as_deref()?, described),
-        url: url?,
-        verify_tls: section.switch("verify_tls").unwrap_or(true),
-        timeout_secs: section.number("timeout_secs", 1..=86_400),
-        disabled: section.text("disabled"),
-        log_bodies: section.switch("log_bodies"),
-    };
-    let code = code?;
+    let verify_tls = section.switch("verify_tls").unwrap_or(true);
+    let timeout_secs = section.number("timeout_secs", 1..=86_400);
+    let (disabled, log_bodies) = (section.text("disabled"), section.switch("log_bodies"));
     let access: BTreeSet<Subject> = section.list("access", subject).into_iter().collect();
-    let base = PathGlob::new("**").ok()?;
-    add(endpoints, Endpoint { service_code: code.clone(), method: "*".into(), path: base, access });
-    for endpoint in section.tables("endpoint", |section| endpoint(section, &code)) {
-        add(endpoints, endpoint);
-    }
+    let narrow = section.tables("endpoint", |section| endpoint(section, code.as_deref().unwrap_or("-")));
+    // Everything is read by now, so that one missing value does not make the other keys look unknown.
+    let (code, url, service_type) = (code?, url?, service_type?);
+    let service = Service {
+        id: ServiceId::new(provider, &code, version.as_deref()).ok()?,
+        service_type,
+        description_url: description_url(section, service_type, &url, described),
+        url,
+        verify_tls,
+        timeout_secs,
+        disabled,
+        log_bodies,
+    };
+    let path = PathGlob::new("**").ok()?;
+    add(endpoints, Endpoint { service_code: code, method: "*".into(), path, access });
+    narrow.into_iter().for_each(|endpoint| add(endpoints, endpoint));
     if service.service_type == ServiceType::Wsdl && section.has("endpoint") {
         section
             .complain_about("endpoint", "a SOAP service has no endpoints: give access to the whole service");

@@ -7,5 +7,8 @@ mod registry_db;
 mod registry_rows;
 
 pub use declaration::{load as load_declaration, parse as parse_declaration};
-pub use fetch::{Fetch, FetchError, HttpFetcher, Request, Timeouts};
+pub use fetch::{Answer, Fetch, FetchError, HttpFetcher, Request, Timeouts};
 pub use registry_db::{RegistryDb, RegistryDbError, WATCH_INTERVAL};
+
+#[cfg(test)]
+mod declaration_tests;

@@ -87,6 +87,11 @@ impl RegistryDb {
         Ok(changes)
     }
 
+    #[cfg(test)]
+    pub(super) async fn execute(&mut self, sql: &'static str) {
+        sqlx::query(sql).execute(&mut self.connection).await.unwrap();
+    }
+
     /// Publishes every change that another connection makes, until the future is dropped. A state that cannot be
     /// read leaves the last one in force and is logged.
     pub async fn watch(mut self, published: Arc<ArcSwap<Registry>>) {

@@ -5,6 +5,7 @@ mod common;
 mod containers;
 mod crypto;
 mod message;
+mod registry;
 mod signatures;
 mod transport;
 mod trust;
