@@ -8,7 +8,7 @@ use super::error::SandboxError;
 use super::options::Options;
 use super::pki::{ServerIdentities, write_private};
 use super::plan::{INSTANCE, MEMBER_CLASS, Plan, ServerPlan, ports};
-use crate::crypto;
+use crate::{control, crypto};
 
 /// Paths of one security server.
 #[derive(Debug, Clone)]
@@ -37,6 +37,7 @@ impl ServerFiles {
         write(&files.anchor(), anchor)?;
         write(&files.config(), &files.config_text(server, options))?;
         write(&files.registry(), &registry_text(plan, server))?;
+        apply_registry(&files).await?;
         write_private(&files.pin(), b"Sandbox1234\n")?;
         Ok(files)
     }
@@ -119,11 +120,38 @@ anchor = "../configuration-anchor.xml"
     }
 }
 
-fn registry_text(_plan: &Plan, _server: &ServerPlan) -> String {
-    let _ = ports::REST;
-    let mut out = String::new();
-    let _ = writeln!(out);
+fn registry_text(plan: &Plan, server: &ServerPlan) -> String {
+    let owner = format!("{INSTANCE}/{MEMBER_CLASS}/{}", server.member_code);
+    let mut out = format!(
+        "[[client]]\nid = \"{owner}\"\n\n[[client]]\nid = \"{}\"\nconnection = \"NOSSL\"\n",
+        server.subsystem()
+    );
+    if server == plan.consumer() {
+        return out;
+    }
+    let (rest, soap) = (plan.service_url(ports::REST), plan.service_url(ports::SOAP));
+    let consumer = plan.consumer().subsystem();
+    for (code, rest_of_it) in [
+        (
+            "pets",
+            format!("type = \"OPENAPI3\"\nurl = \"{rest}/pets\"\ndescription = \"{rest}/openapi.yaml\""),
+        ),
+        ("echo", format!("type = \"REST\"\nurl = \"{rest}/echo\"")),
+        ("random", format!("type = \"REST\"\nurl = \"{rest}/random\"")),
+        ("getRandom", format!("version = \"v1\"\ntype = \"WSDL\"\nurl = \"{soap}/soap\"")),
+    ] {
+        let _ =
+            write!(out, "\n[[client.service]]\ncode = \"{code}\"\n{rest_of_it}\naccess = [\"{consumer}\"]\n");
+    }
     out
+}
+
+async fn apply_registry(files: &ServerFiles) -> Result<(), SandboxError> {
+    let refused = |reason: String| SandboxError::Kept { path: files.registry(), reason };
+    let clients = control::load_declaration(&files.registry()).map_err(|e| refused(e.to_string()))?;
+    let database = files.root().join("registry.sqlite");
+    let mut database = control::RegistryDb::open(&database).await.map_err(|e| refused(e.to_string()))?;
+    database.apply(clients, false).await.map(|_| ()).map_err(|e| refused(e.to_string()))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), SandboxError> {

@@ -8,9 +8,10 @@
 //! * [`plan`], [`addresses`]: who there is and where each one listens.
 //! * [`keys`], [`pki`]: keys and certificates.
 //! * [`ocsp`], [`tsa`], [`source`], [`parameters`]: the trust services and what they publish.
-//! * [`rest_service`], [`soap_service`]: the example services.
+//! * [`rest_service`], [`soap_service`], [`mime`]: the example services.
 //! * [`files`], [`process`]: the directory and the process of one security server.
 //! * [`ecosystem`]: all of it together.
+//! * [`client`], [`messages`], [`traffic`]: messages sent through it, and the checks of their answers.
 
 pub mod addresses;
 pub mod client;
@@ -18,6 +19,8 @@ pub mod ecosystem;
 mod error;
 pub mod files;
 pub mod keys;
+pub mod messages;
+pub mod mime;
 pub mod ocsp;
 pub mod options;
 pub mod parameters;
@@ -28,6 +31,7 @@ pub mod rest_service;
 pub mod soap_service;
 pub mod source;
 pub mod station;
+pub mod traffic;
 pub mod tsa;
 
 pub use ecosystem::Ecosystem;

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::mime;
 use super::rest_service::generated;
 use super::station::Stations;
 use crate::xml;
@@ -56,27 +57,16 @@ pub fn wsdl(address: &str) -> String {
 /// # Errors
 /// One clause that says what is wrong with the request.
 pub fn answer(content_type: &str, body: &[u8]) -> Result<(String, Vec<u8>), &'static str> {
-    let Some(boundary) = boundary(content_type) else {
+    let Some(boundary) = mime::boundary(content_type) else {
         return Ok(("text/xml; charset=UTF-8".to_owned(), envelope(body)?));
     };
     // The first part is the envelope; everything after it goes back as it came, under the same boundary.
-    let delimiter = format!("--{boundary}");
-    let find = |from: usize, what: &[u8]| memchr::memmem::find(body.get(from..)?, what).map(|at| from + at);
-    let start = find(0, delimiter.as_bytes()).ok_or("no part")?;
-    let head_end = find(start, b"\r\n\r\n").ok_or("a part without an end of its headers")? + 4;
-    let end = find(head_end, format!("\r\n{delimiter}").as_bytes()).ok_or("a part without an end")?;
-    let mut out = body[..head_end].to_vec();
-    out.extend_from_slice(&envelope(&body[head_end..end])?);
-    out.extend_from_slice(&body[end..]);
+    let parts = mime::parts(boundary, body).ok_or("an incomplete multipart")?;
+    let first = parts.into_iter().next().ok_or("no part")?;
+    let mut out = body[..first.content.start].to_vec();
+    out.extend_from_slice(&envelope(&body[first.content.clone()])?);
+    out.extend_from_slice(&body[first.content.end..]);
     Ok((content_type.to_owned(), out))
-}
-
-fn boundary(content_type: &str) -> Option<&str> {
-    let mut parts = content_type.split(';').map(str::trim);
-    parts.next().filter(|base| base.eq_ignore_ascii_case("multipart/related"))?;
-    let (_, value) =
-        parts.filter_map(|p| p.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("boundary"))?;
-    Some(value.trim_matches('"'))
 }
 
 // The request's own envelope tag and header come back with another body: the headers must be equal in the answer.
@@ -101,7 +91,7 @@ fn envelope(request: &[u8]) -> Result<Vec<u8>, &'static str> {
     );
     out.extend_from_slice(&generated(size));
     out.extend_from_slice(
-        format!("</p:data></p:getRandomResponse></{prefix}Body></{prefix}Envelope>").as_bytes(),
+        format!("</p:data></p:getRandomResponse></{prefix}Body></{prefix}Envelope>\n").as_bytes(),
     );
     Ok(out)
 }

@@ -30,7 +30,8 @@ async fn certificates_have_the_contents_that_the_trust_framework_asks_for() {
         }
         assert_eq!(pki.issued_serials().len(), issued.len());
         let sign = pki.servers[0].signing.certificate();
-        assert_eq!(sign.subject().to_string(), "SERIALNUMBER=SANDBOX/ss1/GOV");
+        let subject = sign.subject().to_string();
+        assert!(subject.ends_with(",CN=100,O=Member 100,C=FI"), "{subject}");
     }
 }
 
@@ -83,4 +84,42 @@ async fn the_configuration_source_serves_version_6_only() {
         assert_eq!(client.get(&format!("{source}{line}"), &[]).await.unwrap().status(), 200);
     }
     assert_eq!(client.get(&format!("{source}/internalconf?version=5"), &[]).await.unwrap().status(), 404);
+}
+
+#[tokio::test]
+async fn the_configuration_of_every_server_is_accepted() {
+    let ecosystem = prepared(KeyType::Ec).await;
+    for server in ecosystem.servers() {
+        let config = crate::config::Config::load(&server.files().config()).unwrap();
+        assert_eq!(config.root, server.files().root());
+        assert_eq!(config.log.dir, server.files().log());
+        assert_eq!(config.server_id.to_string(), server.plan().server_id());
+    }
+}
+
+#[tokio::test]
+async fn answers_are_checked_byte_for_byte() {
+    use super::messages::{Kind, Message};
+    use base64::Engine as _;
+    let plan = plan::Plan::new(2, (9, 9));
+    let message = Message::new(&plan, &plan.servers[1], Kind::SoapAttachments, "q-1".to_owned());
+    let content_type = message.headers[0].1.clone();
+    let boundary = mime::boundary(&content_type).unwrap();
+    let envelope = mime::parts(boundary, &message.body).unwrap()[0].content.clone();
+    let hash =
+        base64::engine::general_purpose::STANDARD.encode(crate::crypto::sha512(&message.body[envelope]));
+    let (_, answer) = soap_service::answer(&content_type, &message.body).unwrap();
+    let hashed = |bytes: Vec<u8>, hash: &str| {
+        let at = memchr::memmem::find(&bytes, b"</xro:id>").unwrap() + 9;
+        let element = format!("\n    <xro:requestHash algorithmId=\"…\">{hash}</xro:requestHash>");
+        let body = [&bytes[..at], element.as_bytes(), &bytes[at..]].concat();
+        let response = axum::http::Response::builder().header("content-type", &content_type);
+        response.body(axum::body::Bytes::from(body)).unwrap()
+    };
+    assert_eq!(message.check(&hashed(answer.clone(), &hash)), Ok(()));
+    assert!(message.check(&hashed(answer.clone(), "b3RoZXI=")).unwrap_err().contains("another request"));
+    let mut changed = answer;
+    let last = changed.len() - 60;
+    changed[last] ^= 1;
+    assert!(message.check(&hashed(changed, &hash)).unwrap_err().contains("another attachment"));
 }
