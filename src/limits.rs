@@ -26,6 +26,8 @@ pub const SIGNATURE_BYTES_MAX: usize = 512 * 1024;
 pub const HASH_CHAIN_BYTES_MAX: usize = 512 * 1024;
 /// Steps of a hash chain (a tree of a million leaves needs 20, a multipart leaf one more).
 pub const HASH_CHAIN_STEPS_MAX: usize = 64;
+/// Items of all steps of one hash chain document; a step over the parts of a message has one for each.
+pub const HASH_CHAIN_ITEMS_MAX: usize = ATTACHMENTS_MAX + 2 * HASH_CHAIN_STEPS_MAX;
 /// References of one XML signature (Santuario's bound).
 pub const REFERENCES_MAX: usize = 30;
 /// Message id of a message, in characters.

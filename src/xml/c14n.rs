@@ -65,7 +65,8 @@ impl C14n {
     }
 }
 
-/// The canonical octets of an element with everything below it, its ancestors' namespaces in scope.
+/// The canonical octets of an element, or of a whole document (`Document::top`), with everything below it; the
+/// namespaces and, if inclusive, the `xml:` attributes of an element's ancestors are in scope.
 /// `inclusive_prefixes` is the InclusiveNamespaces PrefixList of the exclusive method (`#default` for the default).
 pub fn canonicalize(node: Node<'_>, method: C14n, inclusive_prefixes: &[&str]) -> Vec<u8> {
     canonicalize_within(node, method, inclusive_prefixes, usize::MAX).unwrap_or_default()

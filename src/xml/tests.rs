@@ -213,3 +213,11 @@ fn canonical_form_is_bounded() {
     assert!(matches!(refused, Err(XmlError::TooLarge { .. })));
     assert!(canonicalize_within(document.root(), C14n::Inclusive10, &[], 1_000_000).is_ok());
 }
+
+#[test]
+fn canonical_form_of_a_whole_document_keeps_what_stands_beside_its_element() {
+    let document = document("<?xml version='1.0'?>\n<!--a--> <?b?>\n<c/>\n<?d e?><!--f-->\n").unwrap();
+    let octets = |method| String::from_utf8(canonicalize(document.top(), method, &[])).unwrap();
+    assert_eq!(octets(C14n::Inclusive10WithComments), "<!--a-->\n<?b?>\n<c></c>\n<?d e?>\n<!--f-->");
+    assert_eq!(octets(C14n::Exclusive), "<?b?>\n<c></c>\n<?d e?>");
+}

@@ -15,6 +15,7 @@ pub(super) struct Writer<'d, 'p> {
     rendered: Scope<'d>,
     // Marks of `rendered`, one for each open element.
     marks: Vec<usize>,
+    after_root: bool,
     // Buffers of one start tag, kept to be used again.
     namespaces: Vec<(&'d str, &'d str)>,
     attributes: Vec<(Attribute<'d>, Option<String>)>,
@@ -28,6 +29,7 @@ impl<'d, 'p> Writer<'d, 'p> {
             inclusive_prefixes,
             rendered: Scope::new(),
             marks: Vec::new(),
+            after_root: false,
             namespaces: Vec::new(),
             attributes: Vec::new(),
         }
@@ -65,6 +67,11 @@ impl<'d, 'p> Writer<'d, 'p> {
 
     fn enter(&mut self, node: Node<'d>, is_apex: bool) {
         let data = node.data();
+        let written =
+            matches!(data.kind, Kind::Pi) || (data.kind == Kind::Comment && self.method.with_comments());
+        if !is_apex && written && node.parent().is_none() && self.after_root {
+            self.out.push(b'\n');
+        }
         match data.kind {
             Kind::Document => {}
             Kind::Element => self.start_tag(node, is_apex),
@@ -85,6 +92,9 @@ impl<'d, 'p> Writer<'d, 'p> {
                 self.out.extend_from_slice(b"?>");
             }
         }
+        if !is_apex && written && node.parent().is_none() && !self.after_root {
+            self.out.push(b'\n');
+        }
     }
 
     fn leave(&mut self, node: Node<'d>) {
@@ -95,6 +105,7 @@ impl<'d, 'p> Writer<'d, 'p> {
             if let Some(mark) = self.marks.pop() {
                 self.rendered.leave(mark, false);
             }
+            self.after_root = self.marks.is_empty();
         }
     }
 

@@ -1,0 +1,18 @@
+//! Merkle trees over what was signed or stamped together, and the path of one message through them.
+//!
+//! * [`HashTree`]: built over the leaves of a batch; writes each leaf's hash chain and the common result.
+//! * [`verify_chain`]: checks a hash chain against its result and the parts at hand.
+
+mod document;
+mod step;
+mod tree;
+mod verify;
+
+pub use step::DigestList;
+pub use tree::{HashTree, Leaf, TreeError};
+pub use verify::{ChainError, ChainInput, ChainRequest, CoveredPart, InputValue, verify_chain};
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) const NAMESPACE: &str = "http://cyber.ee/hashchain";
