@@ -42,3 +42,13 @@ pub const XML_NAMESPACE_BYTES_MAX: usize = 1024;
 pub const XML_NODES_MAX: usize = 1_000_000;
 /// A body is kept in memory up to this size and spooled to an unlinked file above it.
 pub const SPOOL_MEMORY_BYTES_MAX: usize = 256 * 1024;
+/// An ASiC container as a file.
+pub const ASIC_CONTAINER_BYTES_MAX: usize = 96 * 1024 * 1024;
+/// All entries of an ASiC container, inflated. With the file itself this stays below 300 MiB.
+pub const ASIC_INFLATED_BYTES_MAX: usize = 192 * 1024 * 1024;
+/// One entry of an ASiC container, inflated.
+pub const ASIC_ENTRY_BYTES_MAX: usize = 96 * 1024 * 1024;
+/// Entries of an ASiC container.
+pub const ASIC_ENTRIES_MAX: usize = 2048;
+/// A time-stamp response or token.
+pub const TIMESTAMP_TOKEN_BYTES_MAX: usize = 64 * 1024;
