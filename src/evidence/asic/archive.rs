@@ -149,7 +149,8 @@ fn end_record(bytes: &[u8]) -> Result<usize, ArchiveError> {
     let mut found = None;
     for at in first..=last {
         let is_end = u32_at(bytes, at) == Some(END_SIGNATURE)
-            && u16_at(bytes, at + 20).is_some_and(|comment| at + END_BYTES + usize::from(comment) == bytes.len());
+            && u16_at(bytes, at + 20)
+                .is_some_and(|comment| at + END_BYTES + usize::from(comment) == bytes.len());
         if is_end && found.replace(at).is_some() {
             return Err(ArchiveError::Malformed("two end records"));
         }
@@ -184,7 +185,10 @@ fn central_header(bytes: &Bytes, at: usize, end: usize) -> Result<(Central<'_>, 
         return Err(malformed(&central, "the name is not allowed"));
     }
     if central.flags & !FLAGS_ALLOWED != 0 {
-        return Err(malformed(&central, "it is encrypted or uses another feature that containers do not use"));
+        return Err(malformed(
+            &central,
+            "it is encrypted or uses another feature that containers do not use",
+        ));
     }
     if field16(34) != 0 || [central.packed, central.size, central.offset].contains(&u32::MAX) {
         return Err(malformed(&central, "it is split or too large"));
@@ -238,7 +242,8 @@ fn local_data(
             12 => Some(rest),
             _ => None,
         };
-        let descriptor = descriptor.ok_or_else(|| malformed(central, "its data descriptor is missing or malformed"))?;
+        let descriptor =
+            descriptor.ok_or_else(|| malformed(central, "its data descriptor is missing or malformed"))?;
         let described = [0, 4, 8].map(|at| u32_at(descriptor, at).unwrap_or(u32::MAX));
         if local != [0; 3] || described != central_values {
             return Err(disagree());
@@ -247,7 +252,11 @@ fn local_data(
     Ok(at + data_at..at + data_end)
 }
 
-fn inflate(bytes: &Bytes, central: &Central<'_>, range: std::ops::Range<usize>) -> Result<Bytes, ArchiveError> {
+fn inflate(
+    bytes: &Bytes,
+    central: &Central<'_>,
+    range: std::ops::Range<usize>,
+) -> Result<Bytes, ArchiveError> {
     let packed = bytes.slice(range);
     let data = if central.method == 0 { packed } else { inflate_deflated(&packed, central)? };
     let mut crc = Crc::new();

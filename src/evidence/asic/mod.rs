@@ -56,7 +56,7 @@ pub struct Container {
     /// The token of a batch time-stamp; a single one is inside the signature document.
     pub timestamp: Option<Bytes>,
     /// Attachments by number; the body of a REST message is number 1.
-    pub attachments: BTreeMap<usize, Bytes>,
+    pub attachments: BTreeMap<u32, Bytes>,
     /// Names of entries that have no meaning here. Nothing vouches for them.
     pub other_entries: Vec<String>,
 }
@@ -108,7 +108,15 @@ impl Container {
                 None => other_entries.push(check_other_name(name)?),
             }
         }
-        Ok(Self { message, signature, signature_chain, timestamp_chain, timestamp, attachments, other_entries })
+        Ok(Self {
+            message,
+            signature,
+            signature_chain,
+            timestamp_chain,
+            timestamp,
+            attachments,
+            other_entries,
+        })
     }
 
     /// Writes the container as official servers do: order, compression, comment and manifests (`signature.md` 6.1).
@@ -128,8 +136,11 @@ impl Container {
             entries.push((TS_HASH_CHAIN_RESULT.to_owned(), &files.result));
             entries.push((TS_HASH_CHAIN.to_owned(), &files.chain));
         }
-        let attachments: Vec<(String, &[u8])> =
-            self.attachments.iter().map(|(number, data)| (format!("{ATTACHMENT}{number}"), data.as_ref())).collect();
+        let attachments: Vec<(String, &[u8])> = self
+            .attachments
+            .iter()
+            .map(|(number, data)| (format!("{ATTACHMENT}{number}"), data.as_ref()))
+            .collect();
         let names: Vec<&str> = entries
             .iter()
             .chain(&attachments)
@@ -161,7 +172,10 @@ fn archive_error(error: ArchiveError) -> XRoadError {
 fn check_mimetype(mimetype: Option<Bytes>) -> Result<(), XRoadError> {
     let mimetype = mimetype.ok_or_else(|| missing(ErrorCode::AsicMimeTypeNotFound, MIMETYPE))?;
     if !mimetype.eq_ignore_ascii_case(MEDIA_TYPE.as_bytes()) {
-        return Err(XRoadError::new(ErrorCode::AsicInvalidMimeType, "the container's media type is another one"));
+        return Err(XRoadError::new(
+            ErrorCode::AsicInvalidMimeType,
+            "the container's media type is another one",
+        ));
     }
     Ok(())
 }
@@ -176,17 +190,19 @@ fn pair(result: Option<Bytes>, chain: Option<Bytes>) -> Result<Option<ChainFiles
 }
 
 /// The number of `attachment<i>`, written without leading zeros.
-fn attachment_number(name: &str) -> Option<usize> {
+fn attachment_number(name: &str) -> Option<u32> {
     let digits = name.strip_prefix(ATTACHMENT)?;
-    let number: usize = digits.parse().ok()?;
+    let number: u32 = digits.parse().ok()?;
     (number > 0 && digits == number.to_string()).then_some(number)
 }
 
 /// Names that another reader could take for a part are refused; the rest is harmless.
 fn check_other_name(name: String) -> Result<String, XRoadError> {
     let lower = name.to_lowercase();
-    let looks_like_signature = lower.starts_with("meta-inf/") && lower.contains("signatures") && lower.ends_with(".xml");
-    let looks_like_part = KNOWN.iter().any(|known| known.eq_ignore_ascii_case(&name)) || lower.starts_with(ATTACHMENT);
+    let looks_like_signature =
+        lower.starts_with("meta-inf/") && lower.contains("signatures") && lower.ends_with(".xml");
+    let looks_like_part =
+        KNOWN.iter().any(|known| known.eq_ignore_ascii_case(&name)) || lower.starts_with(ATTACHMENT);
     if looks_like_signature || looks_like_part {
         let text = format!("the entry {name:?} is almost, but not exactly, named like a part of a container");
         return Err(XRoadError::new(ErrorCode::IoError, text));

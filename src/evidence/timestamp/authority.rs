@@ -3,11 +3,9 @@
 use super::request::{TimestampRequest, write_imprint};
 use super::token::{CONTEXT_0, OID_TST_INFO, content_info};
 use crate::crypto::der::{self, write, write_sequence, write_unsigned};
-use crate::crypto::{Certificate, DigestAlgorithm, SignError, SigningKey, ecdsa, sha256};
+use crate::crypto::{Certificate, SignError, SigningKey, ecdsa, sha256};
 use crate::time::UnixTime;
 
-const OID_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
-const OID_ECDSA_SHA2: [u8; 7] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03];
 const OID_PKCS9: [u8; 8] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09];
 const OID_ANY_POLICY: &[u8] = &[0x55, 0x1d, 0x20, 0x00];
 const NULL: &[u8] = &[der::NULL, 0];
@@ -17,7 +15,7 @@ const NULL: &[u8] = &[der::NULL, 0];
 /// `serial` must differ from token to token. The time is written in whole seconds.
 ///
 /// # Errors
-/// The key's; [`SignError::Algorithm`] for RSA-PSS keys.
+/// The key's.
 pub fn make_response(
     key: &dyn SigningKey,
     certificate: &Certificate,
@@ -48,25 +46,21 @@ fn make_token(
     let info = tst_info(request, gen_time, serial);
     let attributes = signed_attributes(certificate, digest.digest(&info).as_ref(), gen_time);
     let mut signature = key.sign(&write(der::SET, &attributes))?;
-    let signature_algorithm = if algorithm.is_ecdsa() {
+    if algorithm.is_ecdsa() {
         signature = ecdsa::raw_to_der(&signature).ok_or(SignError::Algorithm)?;
-        write_sequence(&[&write(der::OID, &ecdsa_oid(digest)?)])
-    } else if algorithm.name().ends_with("withRSA") {
-        write_sequence(&[&write(der::OID, OID_RSA), NULL])
-    } else {
-        return Err(SignError::Algorithm);
-    };
+    }
     let digest_algorithm = write_sequence(&[&write(der::OID, digest.oid()), NULL]);
     let signer = write_sequence(&[
         &write_unsigned(&[1]),
         &write_sequence(&[certificate.issuer().der(), &write(der::INTEGER, certificate.serial())]),
         &digest_algorithm,
         &write(CONTEXT_0, &attributes),
-        &signature_algorithm,
+        &algorithm.to_identifier(),
         &write(der::OCTET_STRING, &signature),
     ]);
     let content = write(CONTEXT_0, &write(der::OCTET_STRING, &info));
-    let certificates = if request.certificate_wanted { write(CONTEXT_0, certificate.der()) } else { Vec::new() };
+    let certificates =
+        if request.certificate_wanted { write(CONTEXT_0, certificate.der()) } else { Vec::new() };
     let signed_data = write_sequence(&[
         &write_unsigned(&[3]),
         &write(der::SET, &digest_algorithm),
@@ -117,14 +111,4 @@ fn signing_time(at: UnixTime) -> Vec<u8> {
 fn generalized_time(at: UnixTime) -> String {
     let (year, month, day, hour, minute, second, _) = at.civil();
     format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}Z")
-}
-
-fn ecdsa_oid(digest: DigestAlgorithm) -> Result<Vec<u8>, SignError> {
-    let last = match digest {
-        DigestAlgorithm::Sha256 => 2,
-        DigestAlgorithm::Sha384 => 3,
-        DigestAlgorithm::Sha512 => 4,
-        DigestAlgorithm::Sha1 | DigestAlgorithm::Sha224 => return Err(SignError::Algorithm),
-    };
-    Ok([OID_ECDSA_SHA2.as_slice(), &[last]].concat())
 }

@@ -60,7 +60,8 @@ pub(super) fn read_imprint(reader: &mut Reader<'_>) -> Result<Digest, DerError> 
 /// An AlgorithmIdentifier of a digest: parameters absent or NULL.
 pub(super) fn read_digest_algorithm(reader: &mut Reader<'_>) -> Result<DigestAlgorithm, DerError> {
     let mut identifier = reader.sequence()?;
-    let algorithm = DigestAlgorithm::from_oid(identifier.oid()?).ok_or(DerError("unsupported digest algorithm"))?;
+    let algorithm =
+        DigestAlgorithm::from_oid(identifier.oid()?).ok_or(DerError("unsupported digest algorithm"))?;
     identifier.optional(der::NULL)?;
     identifier.finish()?;
     Ok(algorithm)

@@ -4,7 +4,9 @@ use super::error::TimestampError;
 use super::request::read_digest_algorithm;
 use super::token::{OID_TST_INFO, SignerId, TimestampToken, parse_response};
 use crate::crypto::der::{self, DerError, Reader, write};
-use crate::crypto::{Certificate, Digest, DigestAlgorithm, EcdsaFormat, KeyKind, Name, SignatureAlgorithm, sha1};
+use crate::crypto::{
+    Certificate, Digest, DigestAlgorithm, EcdsaFormat, Name, SignatureAlgorithm, sha1,
+};
 use crate::time::UnixTime;
 use crate::trust::Policy;
 
@@ -12,10 +14,8 @@ const OID_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 const OID_CONTENT_TYPE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x03];
 const OID_MESSAGE_DIGEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x04];
 const OID_SIGNING_TIME: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x05];
-const OID_SIGNING_CERTIFICATE: &[u8] =
-    &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x0c];
-const OID_SIGNING_CERTIFICATE_V2: &[u8] =
-    &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x2f];
+const OID_SIGNING_CERTIFICATE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x0c];
+const OID_SIGNING_CERTIFICATE_V2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x2f];
 
 /// A time-stamp that holds.
 #[derive(Debug, Clone)]
@@ -61,7 +61,11 @@ impl TimestampToken {
         for authority in authorities.iter().filter(|authority| self.signer.id.names(authority)) {
             match self.verify_with(authority, policy) {
                 Ok(is_legacy) => {
-                    return Ok(VerifiedTimestamp { time: self.gen_time, authority: authority.clone(), is_legacy });
+                    return Ok(VerifiedTimestamp {
+                        time: self.gen_time,
+                        authority: authority.clone(),
+                        is_legacy,
+                    });
                 }
                 Err(error) => failure = error,
             }
@@ -109,20 +113,14 @@ impl TimestampToken {
         algorithm: SignatureAlgorithm,
         policy: &Policy,
     ) -> Result<bool, TimestampError> {
-        let digests = [self.imprint.algorithm(), self.signer.digest, algorithm.digest()];
-        let weak_digest = digests.iter().any(|digest| matches!(digest, DigestAlgorithm::Sha1 | DigestAlgorithm::Sha224));
+        policy.check_signature(Some(algorithm), authority.public_key()).map_err(TimestampError::Signer)?;
+        let is_weak = |digest| matches!(digest, DigestAlgorithm::Sha1 | DigestAlgorithm::Sha224);
+        let weak_digest = is_weak(self.imprint.algorithm()) || is_weak(self.signer.digest);
         if weak_digest && !policy.allow_sha1 {
             return Err(TimestampError::Signer("its digest algorithm is too weak"));
         }
-        let weak_key = match authority.public_key().kind() {
-            KeyKind::Rsa { bits } if bits >= 1024 => bits < 2048,
-            KeyKind::Ec { .. } => false,
-            _ => return Err(TimestampError::Signer("the authority's key is not supported")),
-        };
-        if weak_key && !policy.allow_rsa1024 {
-            return Err(TimestampError::Signer("the authority's key is too short"));
-        }
-        Ok(weak_digest || weak_key)
+        let is_short = Policy::STRICT.check_key(authority.public_key()).is_err();
+        Ok(weak_digest || algorithm.is_legacy() || is_short)
     }
 }
 
@@ -147,7 +145,10 @@ pub fn accept_response(
     for authority in authorities.iter().filter(|authority| token.signer.id.names(authority)) {
         match token.verify_with(authority, policy) {
             Ok(_) => {
-                return Ok(AcceptedTimestamp { token: token.with_certificate(authority)?, time: token.gen_time });
+                return Ok(AcceptedTimestamp {
+                    token: token.with_certificate(authority)?,
+                    time: token.gen_time,
+                });
             }
             Err(error) => failure = error,
         }
@@ -223,7 +224,13 @@ impl<'a> Attributes<'a> {
         if certificate_digests.iter().all(Option::is_none) {
             return Err(missing);
         }
-        Ok(Self { content_type: content_type.oid()?, message_digest, signing_time, certificate_digests, encoded })
+        Ok(Self {
+            content_type: content_type.oid()?,
+            message_digest,
+            signing_time,
+            certificate_digests,
+            encoded,
+        })
     }
 
     fn in_der_order(&self) -> Vec<u8> {
