@@ -37,7 +37,8 @@ fn loads_every_container_of_official_servers_and_writes_it_again_in_the_same_sha
     for folder in ["captures/evidence", "captures/batch", "asic/archive-2023"] {
         for path in containers_below(&root.join(folder)) {
             let bytes = read(&path);
-            let container = Container::parse(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let container =
+                Container::parse(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             assert!(container.other_entries.is_empty(), "{}", path.display());
             // Seconds of the extended time-stamp of the first entry, `mimetype`.
             let secs = u32::from_le_bytes(bytes[43..47].try_into().unwrap());
@@ -64,7 +65,8 @@ fn loads_every_container_of_official_servers_and_writes_it_again_in_the_same_sha
 fn manifest_lines(bytes: &Bytes) -> Vec<String> {
     let entries = read_archive(bytes).unwrap();
     let manifest = entries.iter().find(|entry| entry.name == "META-INF/manifest.xml").unwrap();
-    let mut lines: Vec<String> = std::str::from_utf8(&manifest.data).unwrap().lines().map(str::to_owned).collect();
+    let mut lines: Vec<String> =
+        std::str::from_utf8(&manifest.data).unwrap().lines().map(str::to_owned).collect();
     lines.sort();
     lines
 }

