@@ -4,6 +4,26 @@
 pub const HTTP_HEAD_BYTES_MAX: usize = 8 * 1024;
 /// Header fields of one HTTP/1.1 head.
 pub const HTTP_HEADERS_MAX: usize = 128;
+/// Head of a response that a service or peer sends; services set large cookies.
+pub const HTTP_RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Line with the size and extensions of one HTTP chunk.
+pub const HTTP_CHUNK_LINE_BYTES_MAX: usize = 256;
+/// Trailer section after the last HTTP chunk, dropped.
+pub const HTTP_TRAILER_BYTES_MAX: usize = 8 * 1024;
+/// Interim (1xx) responses before the final one.
+pub const HTTP_INTERIM_RESPONSES_MAX: usize = 8;
+/// Rest of a request body that is read and dropped to keep a connection alive.
+pub const HTTP_DRAIN_BYTES_MAX: usize = 256 * 1024;
+/// Body bytes gathered before they are written to a connection.
+pub const WRITE_BUFFER_BYTES: usize = 64 * 1024;
+/// Receive buffer of a connection; one per open connection on io_uring.
+pub const READ_BUFFER_BYTES: usize = 16 * 1024;
+/// Connections open at a time on one worker; more wait in the kernel's queue.
+pub const CONNECTIONS_PER_WORKER_MAX: usize = 10_000;
+/// TLS sessions remembered per server configuration, and peers per client configuration.
+pub const TLS_SESSIONS_MAX: usize = 10_000;
+/// Life of a TLS session that may be resumed, either side.
+pub const TLS_SESSION_SECS_MAX: u64 = 600;
 /// Header line of a MIME part (mime4j's bound, `transport.md` 2.4).
 pub const MIME_HEADER_LINE_BYTES_MAX: usize = 1000;
 /// One MIME header including its folded lines.

@@ -1,0 +1,294 @@
+//! HTTP/1.1 client connections.
+
+use std::net::SocketAddr;
+use std::rc::Weak;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::connection::{Connection, End, within};
+use super::error::{HttpError, Wait};
+use super::http::{
+    BodyDecoder, BodyFraming, Decoded, Encoder, HeadScanner, ResponseHead, parse_response, request_head,
+    response_body, wants_close,
+};
+use super::pool::{Idle, Key};
+use super::runtime;
+use super::stream::Stream;
+use super::tls::{TlsClient, TlsSession};
+use crate::limits::{HTTP_INTERIM_RESPONSES_MAX, HTTP_RESPONSE_HEAD_BYTES_MAX, WRITE_BUFFER_BYTES};
+
+/// Addresses of a host, looked up on a helper thread.
+pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, HttpError> {
+    let unknown = || HttpError::UnknownHost(host.to_string());
+    let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let addresses: Vec<_> = tokio::net::lookup_host((literal, port)).await.map_err(|_| unknown())?.collect();
+    if addresses.is_empty() { Err(unknown()) } else { Ok(addresses) }
+}
+
+/// Where to connect.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Addresses in the order in which they are tried.
+    pub addresses: Vec<SocketAddr>,
+    /// TLS with the name or address of the host (SNI for names; sessions are resumed by it), or plain HTTP.
+    pub tls: Option<(Arc<TlsClient>, String)>,
+}
+
+impl Target {
+    /// Plain HTTP.
+    pub fn plain(addresses: Vec<SocketAddr>) -> Self {
+        Self { addresses, tls: None }
+    }
+
+    /// HTTPS.
+    pub fn tls(addresses: Vec<SocketAddr>, host: impl Into<String>, client: Arc<TlsClient>) -> Self {
+        Self { addresses, tls: Some((client, host.into())) }
+    }
+}
+
+enum State {
+    Idle,
+    Request(Encoder),
+    RequestSent,
+    Body { decoder: BodyDecoder, complete: bool, reusable: bool },
+}
+
+/// A connection to a server, for one exchange at a time. Dropped, it closes; [`release`](Self::release) keeps it.
+pub struct ClientConnection {
+    connection: Connection,
+    key: Key,
+    pool: Weak<Idle>,
+    reused: bool,
+    answered: bool,
+    is_head: bool,
+    state: State,
+    stall: Duration,
+    out: Vec<Bytes>,
+    out_bytes: usize,
+}
+
+impl ClientConnection {
+    /// Connects to the first address that accepts; `limit` is for each, with its TLS handshake.
+    pub(super) async fn connect(
+        target: &Target,
+        limit: Duration,
+        key: impl Fn(SocketAddr) -> Result<Key, HttpError>,
+        pool: Weak<Idle>,
+    ) -> Result<Self, HttpError> {
+        let mut failure = HttpError::Misuse("a target without addresses");
+        for &address in &target.addresses {
+            let attempt = within(limit, Wait::Connect, async {
+                // The key is taken first: if the identity changes meanwhile, the connection is merely not reused.
+                let key = key(address)?;
+                let stream = Stream::connect(address, runtime::current());
+                let stream = stream.await.map_err(|source| HttpError::Connect { address, source })?;
+                let session: Option<Box<dyn TlsSession>> = match &target.tls {
+                    Some((client, host)) => Some(Box::new(client.session(host)?)),
+                    None => None,
+                };
+                let mut connection = Connection::new(stream, session, address);
+                connection.handshake().await?;
+                Ok((connection, key))
+            });
+            match attempt.await {
+                Ok((connection, key)) => return Ok(Self::new(connection, key, pool, false)),
+                Err(error @ (HttpError::Connect { .. } | HttpError::Timeout(_))) => failure = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failure)
+    }
+
+    pub(super) fn new(connection: Connection, key: Key, pool: Weak<Idle>, reused: bool) -> Self {
+        Self {
+            connection,
+            key,
+            pool,
+            reused,
+            answered: false,
+            is_head: false,
+            state: State::Idle,
+            stall: Duration::from_secs(60),
+            out: Vec::new(),
+            out_bytes: 0,
+        }
+    }
+
+    /// Address of the server.
+    pub fn peer(&self) -> SocketAddr {
+        self.connection.peer()
+    }
+
+    /// The connection has served an exchange before.
+    pub fn reused(&self) -> bool {
+        self.reused
+    }
+
+    /// The exchange may be sent once more on a new connection: this one was reused and failed before the first
+    /// byte of a response, as it does when the peer closed it meanwhile.
+    pub fn may_resend(&self) -> bool {
+        self.reused && !self.answered
+    }
+
+    /// Certificates of the server in DER, leaf first; empty without TLS. Also on resumed sessions, where no
+    /// verifier has seen them.
+    pub fn peer_certificates(&self) -> Vec<Bytes> {
+        self.connection.tls().map(TlsSession::peer_certificates).unwrap_or_default()
+    }
+
+    /// The TLS session was resumed.
+    pub fn resumed(&self) -> bool {
+        self.connection.tls().is_some_and(TlsSession::resumed)
+    }
+
+    /// How long a stalled write or body read may take; 60 s if not set.
+    pub fn set_stall_timeout(&mut self, limit: Duration) {
+        self.stall = limit;
+    }
+
+    /// Begins a request. The caller gives `Host`; framing is added here and dropped from `headers`, as is
+    /// `Connection`. Nothing else is added. The head goes out with the first 64 KiB of body or at
+    /// [`finish_request`](Self::finish_request).
+    pub async fn send_request<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        method: &str,
+        target: &[u8],
+        headers: &[(N, V)],
+        framing: BodyFraming,
+    ) -> Result<(), HttpError> {
+        if !matches!(self.state, State::Idle) {
+            return Err(HttpError::Misuse("the connection is busy with an exchange"));
+        }
+        let head = request_head(method, target, headers, framing)?;
+        self.is_head = method == "HEAD";
+        self.out_bytes += head.len();
+        self.out.push(Bytes::from(head));
+        self.state = State::Request(Encoder::new(framing));
+        Ok(())
+    }
+
+    /// Sends a piece of the request's body. After a failure a response may have arrived nevertheless:
+    /// [`read_head`](Self::read_head) tells.
+    pub async fn write(&mut self, mut data: Bytes) -> Result<(), HttpError> {
+        while !data.is_empty() {
+            let part = data.split_to(data.len().min(WRITE_BUFFER_BYTES));
+            let State::Request(encoder) = &mut self.state else {
+                return Err(HttpError::Misuse("write outside of a request"));
+            };
+            self.out_bytes += part.len();
+            encoder.encode(part, &mut self.out)?;
+            if self.out_bytes >= WRITE_BUFFER_BYTES {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what was gathered.
+    pub async fn flush(&mut self) -> Result<(), HttpError> {
+        self.out_bytes = 0;
+        let out = std::mem::take(&mut self.out);
+        if out.is_empty() {
+            return Ok(());
+        }
+        within(self.stall, Wait::Write, self.connection.write_all(out)).await
+    }
+
+    /// Ends the request. Errors: fewer bytes than announced (drop the connection then).
+    pub async fn finish_request(&mut self) -> Result<(), HttpError> {
+        let State::Request(encoder) = &mut self.state else {
+            return Err(HttpError::Misuse("no request to finish"));
+        };
+        encoder.finish(&mut self.out)?;
+        self.flush().await?;
+        self.state = State::RequestSent;
+        Ok(())
+    }
+
+    /// The head of the response; interim ones are skipped. Permitted before the request is finished: a server may
+    /// answer early. May be cancelled and called again.
+    pub async fn read_head(&mut self, limit: Duration) -> Result<ResponseHead, HttpError> {
+        let sent = match self.state {
+            State::RequestSent => true,
+            State::Request(_) => false,
+            State::Idle | State::Body { .. } => return Err(HttpError::Misuse("no response to read")),
+        };
+        let head = within(limit, Wait::Head, self.final_head()).await?;
+        let framing = response_body(&head, self.is_head)?;
+        let complete = matches!(framing, BodyFraming::None | BodyFraming::Length(0));
+        let reusable =
+            sent && framing != BodyFraming::UntilClose && !wants_close(head.version, &head.headers);
+        self.state = State::Body { decoder: BodyDecoder::new(framing), complete, reusable };
+        Ok(head)
+    }
+
+    async fn final_head(&mut self) -> Result<ResponseHead, HttpError> {
+        for _ in 0..=HTTP_INTERIM_RESPONSES_MAX {
+            let head = self.next_head().await?;
+            match head.status {
+                101 => return Err(malformed("unasked switch of protocols")),
+                100..=199 => {}
+                _ => return Ok(head),
+            }
+        }
+        Err(malformed("too many interim responses"))
+    }
+
+    async fn next_head(&mut self) -> Result<ResponseHead, HttpError> {
+        let mut scanner = HeadScanner::default();
+        loop {
+            self.answered |= !self.connection.input.is_empty();
+            if let Some(length) = scanner.scan(&self.connection.input, HTTP_RESPONSE_HEAD_BYTES_MAX)? {
+                return parse_response(&self.connection.input.split_to(length).freeze());
+            }
+            match self.connection.end() {
+                Some(_) if self.answered => return Err(HttpError::Truncated),
+                Some(_) => return Err(HttpError::Closed),
+                None => self.connection.fill().await?,
+            }
+        }
+    }
+
+    /// The next piece of the response's body as a slice of the receive buffer, `None` at its proper end: the
+    /// length, the last chunk, or the end of the connection, with close_notify under TLS (`transport.md` trap 32).
+    /// May be cancelled and called again.
+    pub async fn read_body_chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
+        let State::Body { decoder, complete, .. } = &mut self.state else {
+            return Err(HttpError::Misuse("no response body to read"));
+        };
+        while !*complete {
+            match decoder.decode(&mut self.connection.input)? {
+                Decoded::Data(data) => return Ok(Some(data)),
+                Decoded::End => *complete = true,
+                Decoded::NeedMore => match self.connection.end() {
+                    None => self.connection.fill_within(self.stall, Wait::Body).await?,
+                    Some(End::Clean) if decoder.ends_with_connection() => *complete = true,
+                    Some(_) => return Err(HttpError::Truncated),
+                },
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives the connection back to its pool, if the exchange ended such that it can serve another one.
+    pub fn release(self) {
+        let fit = match &self.state {
+            State::Idle => true,
+            State::Body { complete, reusable, .. } => *complete && *reusable,
+            State::Request(_) | State::RequestSent => false,
+        };
+        if let Some(pool) = self.pool.upgrade()
+            && fit
+            && self.connection.input.is_empty()
+            && self.connection.end().is_none()
+        {
+            pool.put(self.key, self.connection);
+        }
+    }
+}
+
+fn malformed(reason: &'static str) -> HttpError {
+    HttpError::Malformed { status: 502, reason }
+}

@@ -1,0 +1,179 @@
+//! A connection: a stream, plain or under TLS, with buffers and timeouts.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::time::timeout;
+
+use super::error::{HttpError, Wait};
+use super::stream::Stream;
+use super::tls::TlsSession;
+use crate::limits::{READ_BUFFER_BYTES, WRITE_BUFFER_BYTES};
+
+/// How the peer ended its side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// With close_notify under TLS, with FIN without.
+    Clean,
+    /// The TCP stream ended without close_notify.
+    Unclean,
+}
+
+/// A plain or TLS connection. Reads may be cancelled without loss; a cancelled write spoils it.
+pub(super) struct Connection {
+    stream: Stream,
+    tls: Option<Box<dyn TlsSession>>,
+    /// Plaintext that has arrived and is not used up.
+    pub(super) input: BytesMut,
+    end: Option<End>,
+    ciphertext: Vec<u8>,
+    peer: SocketAddr,
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream, tls: Option<Box<dyn TlsSession>>, peer: SocketAddr) -> Self {
+        Self { stream, tls, input: BytesMut::new(), end: None, ciphertext: Vec::new(), peer }
+    }
+
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    pub(super) fn tls(&self) -> Option<&dyn TlsSession> {
+        self.tls.as_deref()
+    }
+
+    pub(super) fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// Runs the TLS handshake; nothing to do on a plain connection.
+    pub(super) async fn handshake(&mut self) -> Result<(), HttpError> {
+        self.flush_tls().await?;
+        while self.tls.as_ref().is_some_and(|tls| tls.is_handshaking()) {
+            self.fill().await?;
+            if self.end.is_some() {
+                return Err(HttpError::Truncated);
+            }
+        }
+        // Tickets of a server that has just finished.
+        self.flush_tls().await
+    }
+
+    /// Waits for more plaintext and appends it to `input`; sets `end` instead when there will be none.
+    /// A round that brings only TLS records of its own (tickets) changes neither.
+    pub(super) async fn fill(&mut self) -> Result<(), HttpError> {
+        if self.end.is_some() {
+            return Ok(());
+        }
+        let bytes = self.stream.read().await?;
+        if bytes.is_empty() {
+            self.end = Some(if self.tls.is_some() { End::Unclean } else { End::Clean });
+            return Ok(());
+        }
+        let Some(tls) = &mut self.tls else {
+            if self.input.is_empty() {
+                self.input = bytes;
+            } else {
+                self.input.extend_from_slice(&bytes);
+            }
+            return Ok(());
+        };
+        if self.input.capacity() - self.input.len() < READ_BUFFER_BYTES {
+            self.input.reserve(2 * READ_BUFFER_BYTES);
+        }
+        match tls.feed(&bytes, &mut self.input) {
+            Ok(progress) => {
+                if progress.closed {
+                    self.end = Some(End::Clean);
+                }
+                // Answers of the handshake, key updates.
+                self.flush_tls().await
+            }
+            Err(error) => {
+                // The alert tells the peer why; that it arrives is not essential.
+                let _ = self.flush_tls().await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// As [`fill`](Self::fill), with a limit of time.
+    pub(super) async fn fill_within(&mut self, limit: Duration, wait: Wait) -> Result<(), HttpError> {
+        within(limit, wait, self.fill()).await
+    }
+
+    /// Writes everything.
+    pub(super) async fn write_all(&mut self, slices: Vec<Bytes>) -> Result<(), HttpError> {
+        if self.tls.is_none() {
+            return Ok(self.stream.write_slices(slices).await?);
+        }
+        for mut slice in slices {
+            while slice.has_remaining() {
+                let part = slice.split_to(slice.len().min(WRITE_BUFFER_BYTES));
+                if let Some(tls) = &mut self.tls {
+                    tls.write(&part)?;
+                    tls.ciphertext(&mut self.ciphertext);
+                }
+                if self.ciphertext.len() >= WRITE_BUFFER_BYTES {
+                    self.flush_tls().await?;
+                }
+            }
+        }
+        self.flush_tls().await
+    }
+
+    async fn flush_tls(&mut self) -> Result<(), HttpError> {
+        if let Some(tls) = &mut self.tls {
+            tls.ciphertext(&mut self.ciphertext);
+            if !self.ciphertext.is_empty() {
+                let buffer = std::mem::take(&mut self.ciphertext);
+                self.ciphertext = self.stream.write_buffer(buffer).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends this side properly: close_notify, then FIN.
+    pub(super) async fn close(&mut self) -> Result<(), HttpError> {
+        if let Some(tls) = &mut self.tls {
+            tls.close();
+        }
+        self.flush_tls().await?;
+        Ok(self.stream.shutdown_write()?)
+    }
+
+    /// Makes the coming drop visible to the peer as a failure.
+    pub(super) fn abort(&mut self) {
+        self.stream.reset_on_close();
+    }
+
+    /// Looks whether an idle connection still stands: nothing arrived but TLS records of its own.
+    pub(super) async fn is_idle_and_open(&mut self) -> bool {
+        loop {
+            if !self.input.is_empty() || self.end.is_some() {
+                return false;
+            }
+            match self.stream.peek() {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return true,
+                Ok(1..) if self.tls.is_some() => {
+                    if self.fill().await.is_err() {
+                        return false;
+                    }
+                }
+                _ => return false,
+            }
+        }
+    }
+}
+
+/// Limits the time of a step.
+pub(super) async fn within<T>(
+    limit: Duration,
+    wait: Wait,
+    step: impl Future<Output = Result<T, HttpError>>,
+) -> Result<T, HttpError> {
+    timeout(limit, step).await.unwrap_or(Err(HttpError::Timeout(wait)))
+}

@@ -1,0 +1,229 @@
+//! The one seam between the two runtimes: a TCP stream with owned buffers.
+
+use std::future::Future;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use socket2::{SockRef, TcpKeepalive};
+
+use super::runtime::RuntimeKind;
+use crate::limits::READ_BUFFER_BYTES;
+
+// Below this much room a new buffer is taken.
+const READ_ROOM_BYTES_MIN: usize = 4 * 1024;
+// TCP keep-alive finds peers that vanished without a FIN.
+const KEEPALIVE_SECS: u64 = 60;
+
+type RingRead = Pin<Box<dyn Future<Output = (io::Result<usize>, BytesMut)>>>;
+
+/// A connected TCP stream. Reads may be cancelled without losing data; a cancelled write spoils the stream.
+pub(super) struct Stream {
+    io: Io,
+    buffer: BytesMut,
+    // Bytes on their way out: after a cancelled write the socket must not end as if all had been said.
+    writing: bool,
+}
+
+enum Io {
+    IoUring {
+        socket: Rc<tokio_uring::net::TcpStream>,
+        // A read in flight owns its buffer; it stays here when its caller is cancelled, so nothing is lost.
+        read: Option<RingRead>,
+    },
+    Epoll(tokio::net::TcpStream),
+}
+
+impl Stream {
+    /// Takes over a connected socket.
+    pub(super) fn from_std(socket: std::net::TcpStream, kind: RuntimeKind) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        SockRef::from(&socket)
+            .set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(KEEPALIVE_SECS)))?;
+        let io = match kind {
+            RuntimeKind::IoUring => {
+                // In non-blocking mode the ring would report EAGAIN instead of waiting.
+                socket.set_nonblocking(false)?;
+                Io::IoUring { socket: Rc::new(tokio_uring::net::TcpStream::from_std(socket)), read: None }
+            }
+            RuntimeKind::Epoll => {
+                socket.set_nonblocking(true)?;
+                Io::Epoll(tokio::net::TcpStream::from_std(socket)?)
+            }
+        };
+        Ok(Self { io, buffer: BytesMut::new(), writing: false })
+    }
+
+    /// Connects. The wait is epoll's on both runtimes, since a connect operation cannot be taken back from a ring.
+    pub(super) async fn connect(address: SocketAddr, kind: RuntimeKind) -> io::Result<Self> {
+        let socket = tokio::net::TcpStream::connect(address).await?;
+        Self::from_std(socket.into_std()?, kind)
+    }
+
+    /// The next bytes, empty at the end of the stream.
+    pub(super) async fn read(&mut self) -> io::Result<BytesMut> {
+        match &mut self.io {
+            Io::IoUring { socket, read } => {
+                let operation = read.get_or_insert_with(|| {
+                    let mut buffer = std::mem::take(&mut self.buffer);
+                    make_room(&mut buffer);
+                    let socket = Rc::clone(socket);
+                    Box::pin(async move { socket.read(buffer).await })
+                });
+                let (result, mut buffer) = operation.await;
+                *read = None;
+                let length = result?;
+                let bytes = buffer.split_to(length.min(buffer.len()));
+                self.buffer = buffer;
+                Ok(bytes)
+            }
+            Io::Epoll(socket) => loop {
+                socket.readable().await?;
+                make_room(&mut self.buffer);
+                match socket.try_read_buf(&mut self.buffer) {
+                    Ok(_) => return Ok(self.buffer.split()),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            },
+        }
+    }
+
+    /// Writes a buffer as a whole and gives it back emptied.
+    pub(super) async fn write_buffer(&mut self, buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+        self.writing = true;
+        let result = self.io.write_buffer(buffer).await;
+        self.writing = false;
+        result
+    }
+
+    /// Writes several slices as a whole without joining them.
+    pub(super) async fn write_slices(&mut self, mut slices: Vec<Bytes>) -> io::Result<()> {
+        slices.retain(|slice| !slice.is_empty());
+        self.writing = true;
+        let result = self.io.write_slices(slices).await;
+        self.writing = false;
+        result
+    }
+
+    /// Says that no more bytes will be sent (FIN).
+    pub(super) fn shutdown_write(&self) -> io::Result<()> {
+        SockRef::from(self).shutdown(Shutdown::Write)
+    }
+
+    /// Makes the coming close a reset: the peer must not take what was sent so far for the whole.
+    pub(super) fn reset_on_close(&self) {
+        let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+
+    /// What an idle connection shows, without waiting: `WouldBlock` is a live one, 0 bytes its end.
+    pub(super) fn peek(&mut self) -> io::Result<usize> {
+        if let Io::IoUring { read: Some(_), .. } = &self.io {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        SockRef::from(&*self).recv_with_flags(&mut byte, libc::MSG_PEEK | libc::MSG_DONTWAIT)
+    }
+}
+
+impl Io {
+    async fn write_buffer(&mut self, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+        match self {
+            Self::IoUring { socket, .. } => {
+                let (result, back) = socket.write_all(buffer).await;
+                result?;
+                buffer = back;
+            }
+            Self::Epoll(socket) => {
+                let mut done = 0;
+                while let Some(rest) = buffer.get(done..).filter(|rest| !rest.is_empty()) {
+                    socket.writable().await?;
+                    done += retry_later(socket.try_write(rest))?;
+                }
+            }
+        }
+        buffer.clear();
+        Ok(buffer)
+    }
+
+    async fn write_slices(&mut self, mut slices: Vec<Bytes>) -> io::Result<()> {
+        while let Some(first) = slices.first() {
+            let written = match self {
+                Self::IoUring { socket, .. } if slices.len() == 1 => {
+                    socket.write(first.clone()).submit().await.0?
+                }
+                Self::IoUring { socket, .. } => {
+                    let (result, back) = socket.writev(slices).await;
+                    slices = back;
+                    result?
+                }
+                Self::Epoll(socket) => {
+                    socket.writable().await?;
+                    let parts: Vec<io::IoSlice<'_>> = slices.iter().map(|s| io::IoSlice::new(s)).collect();
+                    retry_later(socket.try_write_vectored(&parts))?
+                }
+            };
+            advance(&mut slices, written);
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Stream {
+    #[allow(unsafe_code)]
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.io {
+            // SAFETY: the descriptor is open as long as the socket exists, and the socket outlives the borrow of
+            // `self`. tokio-uring's streams only lack the AsFd implementation.
+            Io::IoUring { socket, .. } => unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) },
+            Io::Epoll(socket) => socket.as_fd(),
+        }
+    }
+}
+
+impl Drop for Stream {
+    // An operation in flight keeps the descriptor of a ring's socket open after the drop. The shutdown lets it
+    // complete; that of the read side alone says nothing to the peer.
+    fn drop(&mut self) {
+        if let Io::IoUring { read, .. } = &self.io {
+            if self.writing {
+                let _ = SockRef::from(&*self).shutdown(Shutdown::Both);
+            } else if read.is_some() {
+                let _ = SockRef::from(&*self).shutdown(Shutdown::Read);
+            }
+        }
+    }
+}
+
+fn make_room(buffer: &mut BytesMut) {
+    if buffer.capacity() - buffer.len() < READ_ROOM_BYTES_MIN {
+        buffer.reserve(READ_BUFFER_BYTES);
+    }
+}
+
+fn retry_later(result: io::Result<usize>) -> io::Result<usize> {
+    match result {
+        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        other => other,
+    }
+}
+
+fn advance(slices: &mut Vec<Bytes>, mut written: usize) {
+    let whole = slices.iter().take_while(|slice| {
+        let fits = slice.len() <= written;
+        if fits {
+            written -= slice.len();
+        }
+        fits
+    });
+    let whole = whole.count();
+    slices.drain(..whole);
+    if let Some(first) = slices.first_mut() {
+        let _ = first.split_to(written.min(first.len()));
+    }
+}

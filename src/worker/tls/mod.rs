@@ -1,0 +1,64 @@
+//! TLS behind one small trait: ciphertext in, plaintext out, and back.
+//!
+//! rustls with aws-lc-rs, TLS 1.3 and 1.2. What the configurations accept at TLS level is little on purpose: the
+//! protocol judges registration, chain and OCSP per message (on resumed sessions no verifier is called at all), so
+//! callers take [`peer_certificates`](super::PeerInfo) and check them themselves.
+
+mod client;
+mod identity;
+mod provider;
+mod resumption;
+mod server;
+mod session;
+mod verify;
+
+use bytes::{Bytes, BytesMut};
+
+pub use client::TlsClient;
+pub use identity::{IdentitySource, TlsIdentity, fixed_identity};
+pub use provider::{TlsVersions, crypto_provider};
+pub use server::{AcceptCertificate, ClientAuth, IssuerHints, TlsServer};
+
+/// Why TLS failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The handshake or a record failed; the alert is sent before the connection is dropped.
+    #[error("tls failed: {0}")]
+    Protocol(#[from] rustls::Error),
+    /// This side has no key and certificate to show (token not logged in).
+    #[error("no tls key and certificate is available")]
+    NoIdentity,
+    /// The host is no name and no address.
+    #[error("invalid server name {0:?}")]
+    ServerName(String),
+}
+
+/// What one round of [`TlsSession::feed`] left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// The peer ended its side with close_notify.
+    pub(super) closed: bool,
+}
+
+/// A TLS session without I/O. rustls's buffered API stands behind it today.
+pub(super) trait TlsSession {
+    /// Takes ciphertext; plaintext is appended to `plaintext`. After an error [`ciphertext`](Self::ciphertext)
+    /// holds the alert.
+    fn feed(&mut self, ciphertext: &[u8], plaintext: &mut BytesMut) -> Result<Progress, TlsError>;
+    /// Encrypts; the result waits in [`ciphertext`](Self::ciphertext).
+    fn write(&mut self, plaintext: &[u8]) -> Result<(), TlsError>;
+    /// Appends what has to be sent.
+    fn ciphertext(&mut self, out: &mut Vec<u8>);
+    /// The handshake is not finished.
+    fn is_handshaking(&self) -> bool;
+    /// Queues close_notify.
+    fn close(&mut self);
+    /// The peer's chain in DER, leaf first; also on resumed sessions.
+    fn peer_certificates(&self) -> Vec<Bytes>;
+    /// The session was resumed.
+    fn resumed(&self) -> bool;
+    /// Protocol and cipher suite, for logs and counters.
+    fn description(&self) -> String;
+}
+
+pub(super) use session::RustlsSession;
