@@ -7,6 +7,7 @@ mod fields;
 mod identifiers;
 mod percent;
 mod rest;
+mod soap;
 
 pub use error::{CLIENT, CLIENT_PROXY, Fault, SERVER_PROXY, XRoadError};
 pub use error_code::ErrorCode;
@@ -19,4 +20,9 @@ pub use percent::{decode_segment, encode_segment};
 pub use rest::{
     REST_METHODS, RestRefusal, RestRequest, RestRequestIds, RestResponse, RestResponseIds,
     canonical_header_name, is_hop_by_hop, latin1_to_utf8, rest_request_hash, utf8_to_latin1,
+};
+pub use soap::{
+    ContentType, IDENTIFIERS_NAMESPACE, REPRESENTATION_NAMESPACE, RequestHash, SOAP_NAMESPACE, Soap,
+    SoapBodyKind, SoapFault, SoapHeader, SoapMessage, XROAD_NAMESPACE, answer_content_type,
+    check_soap_action, soap_body_kind, soap_request_hash,
 };
