@@ -1,16 +1,19 @@
 //! Signatures, hash chains, containers and time-stamps: made and verified.
 //!
-//! * [`asic`]: ASiC-E containers, read strictly and written as official servers write them.
+//! * [`SignatureTemplate`], [`sign_batch`]: XAdES signatures without a DOM.
 //! * [`hash_chain`]: Merkle trees over a batch and the path of one message through them.
+//! * [`asic`]: ASiC-E containers, read strictly and written as official servers write them.
 //! * [`timestamp`]: RFC 3161 time-stamps, single and batch.
 
 pub mod asic;
 mod base64;
 pub mod hash_chain;
 mod part;
+mod signature;
 pub mod timestamp;
 
 pub use part::{
     PartName, SIGNATURE_DOCUMENT, SIGNATURE_HASH_CHAIN, SIGNATURE_HASH_CHAIN_RESULT, TIMESTAMP_HASH_CHAIN,
     TIMESTAMP_HASH_CHAIN_RESULT,
 };
+pub use signature::{Prepared, Reference, SignatureData, SignatureTemplate, SigningError, sign_batch};
