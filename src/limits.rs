@@ -72,3 +72,21 @@ pub const ASIC_ENTRY_BYTES_MAX: usize = 96 * 1024 * 1024;
 pub const ASIC_ENTRIES_MAX: usize = 2048;
 /// A time-stamp response or token.
 pub const TIMESTAMP_TOKEN_BYTES_MAX: usize = 64 * 1024;
+/// Records that wait for the log's writer; with 1 KiB messages about 30 MiB.
+pub const LOG_QUEUE_RECORDS_MAX: usize = 8192;
+/// Records of one group commit.
+pub const LOG_COMMIT_RECORDS_MAX: usize = 1024;
+/// A group commit takes no further record once it holds this many bytes.
+pub const LOG_COMMIT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// One message record with its attachments.
+pub const LOG_RECORD_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// Distinct signature documents that the log's writer remembers to store each once; about 8 KB each.
+pub const LOG_DOCUMENTS_REMEMBERED_MAX: usize = 1024;
+/// Message records under one time-stamp (the protocol's `timestamp-records-limit`).
+pub const TIMESTAMP_RECORDS_MAX: usize = 10_000;
+/// Signing requests that wait for one key.
+pub const SIGN_QUEUE_REQUESTS_MAX: usize = 8192;
+/// Signing requests under one signature.
+pub const SIGN_BATCH_REQUESTS_MAX: usize = 1024;
+/// One PKCS#12 file, one keyconf.xml or one token index.
+pub const TOKEN_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;

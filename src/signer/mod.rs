@@ -1,1 +1,15 @@
 //! Tokens and the batcher.
+//!
+//! * A [`Token`] gives keys with their certificates: [`SoftwareToken`] is Hermod's own directory of PKCS#12
+//!   files, [`OfficialToken`] reads what an official signer has. A PKCS#11 module is to be a third.
+
+mod keyconf;
+mod pkcs12;
+mod store;
+#[cfg(test)]
+mod tests;
+mod token;
+
+pub use keyconf::{ListedKey, OfficialToken, parse_keyconf};
+pub use store::{KeyAlgorithm, SoftwareToken};
+pub use token::{CertificateStatus, KeyPurpose, Token, TokenCertificate, TokenError, TokenKey};

@@ -7,5 +7,6 @@ mod crypto;
 mod message;
 mod registry;
 mod signatures;
+mod signer;
 mod transport;
 mod trust;

@@ -1,0 +1,3 @@
+//! Tests of tokens and of the signer.
+
+mod tokens;
