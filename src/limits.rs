@@ -90,3 +90,17 @@ pub const SIGN_QUEUE_REQUESTS_MAX: usize = 8192;
 pub const SIGN_BATCH_REQUESTS_MAX: usize = 1024;
 /// One PKCS#12 file, one keyconf.xml or one token index.
 pub const TOKEN_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// One file of the global configuration (a country with 100,000 members takes about 40 MiB).
+pub const GLOBAL_CONF_PART_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Nodes of one file of the global configuration.
+pub const GLOBAL_CONF_NODES_MAX: usize = 8_000_000;
+/// The signed directory of a configuration source.
+pub const GLOBAL_CONF_DIRECTORY_BYTES_MAX: usize = 1024 * 1024;
+/// Parts that a signed directory may list.
+pub const GLOBAL_CONF_PARTS_MAX: usize = 1000;
+/// Certificates of one path, and signatures checked while a path is searched.
+pub const CERT_PATH_STEPS_MAX: usize = 64;
+/// Intermediate certificates that a peer may present or a signature may carry.
+pub const INTERMEDIATE_CERTS_MAX: usize = 10;
+/// Remembered checks of OCSP signatures (about 200 bytes each).
+pub const OCSP_CHECKS_MAX: usize = 10_000;

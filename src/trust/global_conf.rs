@@ -1,0 +1,451 @@
+//! One immutable snapshot of the configuration of all known instances, with tables for the message path.
+
+use std::collections::{HashMap, HashSet};
+
+use super::anchor::Anchor;
+use super::ocsp::OcspCheckCache;
+use super::part::{Part, PartKind};
+use super::private_params::{self, ManagementService, PrivateParams};
+use super::shared_params::{ApprovedTsa, Member, SecurityServer, SharedParams};
+use crate::crypto::{Certificate, Name};
+use crate::message::{ClientId, ErrorCode, GlobalGroupId, SecurityServerId, XRoadError};
+use crate::time::UnixTime;
+
+const OCSP_FRESHNESS_SECS_DEFAULT: i64 = 3600;
+const FETCH_INTERVAL_SECS_DEFAULT: i64 = 1200;
+const FETCH_INTERVAL_SECS_MIN: i64 = 60;
+const TIMESTAMPING_INTERVAL_SECS_DEFAULT: i64 = 60;
+
+/// The global configuration: shared parameters of the local and of federated instances, private parameters
+/// of the local one. Publishing a new one means building a new value.
+#[derive(Debug, Default)]
+pub struct GlobalConf {
+    local: String,
+    instances: HashMap<String, Instance>,
+    private: Option<(PrivateParams, Option<UnixTime>)>,
+    fetch_interval_secs: Option<i64>,
+    verify_next_update: Option<bool>,
+    monitoring_client: Option<Option<ClientId>>,
+    servers: Vec<SecurityServer>,
+    tables: Tables,
+    problems: Vec<String>,
+    pub(super) ocsp_checks: OcspCheckCache,
+}
+
+#[derive(Debug)]
+struct Instance {
+    shared: SharedParams,
+    expires: Option<UnixTime>,
+    // Positions of the CA with a name: approved service, then its CAs. The last of the file wins.
+    cas: HashMap<Name, (usize, usize)>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    server_by_id: HashMap<SecurityServerId, usize>,
+    servers_by_client: HashMap<ClientId, Vec<usize>>,
+    servers_by_auth_sha1: HashMap<Vec<u8>, Vec<usize>>,
+    servers_by_auth_sha256: HashMap<Vec<u8>, Vec<usize>>,
+    client_names: HashMap<ClientId, String>,
+    groups: HashMap<GlobalGroupId, HashSet<ClientId>>,
+    responders: HashMap<Certificate, Vec<Certificate>>,
+    all_cas: Vec<Certificate>,
+    all_responders: Vec<Certificate>,
+    all_tsas: Vec<Certificate>,
+}
+
+impl GlobalConf {
+    /// Builds the snapshot from the files of all instances. The local shared parameters must be valid when
+    /// given (`malformed_global_conf`); other invalid files are left out, taken from `previous` where it has
+    /// them, and named in [`Self::problems`].
+    pub fn from_parts(
+        local_instance: &str,
+        parts: &[Part],
+        previous: Option<&GlobalConf>,
+    ) -> Result<Self, XRoadError> {
+        let mut conf = Self { local: local_instance.to_owned(), ..Self::default() };
+        if let Some(previous) = previous.filter(|previous| previous.local == local_instance) {
+            conf.fetch_interval_secs = previous.fetch_interval_secs;
+            conf.verify_next_update = previous.verify_next_update;
+            conf.monitoring_client = previous.monitoring_client.clone();
+        }
+        let given = |kind| parts.iter().any(|part| part.kind == kind && part.instance == local_instance);
+        // A file that is gone has its default again; one that became invalid keeps its last values.
+        if !given(PartKind::FetchInterval) {
+            conf.fetch_interval_secs = None;
+        }
+        if !given(PartKind::NextUpdate) {
+            conf.verify_next_update = None;
+        }
+        if !given(PartKind::Monitoring) {
+            conf.monitoring_client = None;
+        }
+        for part in parts {
+            if let Err(error) = conf.take(part) {
+                let text = format!("{} of instance \"{}\": {error}", part.file_name(), part.instance);
+                if part.instance == local_instance && part.kind == PartKind::Shared {
+                    return Err(XRoadError::new(ErrorCode::MalformedGlobalConf, text));
+                }
+                conf.problems.push(text);
+                conf.keep_previous(part, previous);
+            }
+        }
+        conf.build_tables();
+        Ok(conf)
+    }
+
+    fn take(&mut self, part: &Part) -> Result<(), String> {
+        let text = |error: super::SchemaError| error.to_string();
+        let is_local = part.instance == self.local;
+        match part.kind {
+            PartKind::Shared => {
+                let shared = SharedParams::parse(&part.bytes, part.version).map_err(text)?;
+                if shared.instance != part.instance {
+                    return Err(format!("the file is of instance \"{}\"", shared.instance));
+                }
+                self.insert(shared, part.expires);
+            }
+            PartKind::Private if is_local => {
+                let private = PrivateParams::parse(&part.bytes, part.version).map_err(text)?;
+                if private.instance != part.instance {
+                    return Err(format!("the file is of instance \"{}\"", private.instance));
+                }
+                self.private = Some((private, part.expires));
+            }
+            PartKind::FetchInterval if is_local => {
+                self.fetch_interval_secs =
+                    Some(private_params::parse_fetch_interval(&part.bytes).map_err(text)?);
+            }
+            PartKind::NextUpdate if is_local => {
+                self.verify_next_update = Some(private_params::parse_next_update(&part.bytes).map_err(text)?);
+            }
+            PartKind::Monitoring if is_local => {
+                self.monitoring_client = Some(private_params::parse_monitoring(&part.bytes).map_err(text)?);
+            }
+            // Foreign private and optional parts are never used.
+            PartKind::Private | PartKind::FetchInterval | PartKind::NextUpdate | PartKind::Monitoring => {}
+            PartKind::Other => {}
+        }
+        Ok(())
+    }
+
+    fn keep_previous(&mut self, part: &Part, previous: Option<&GlobalConf>) {
+        let Some(previous) = previous else { return };
+        match part.kind {
+            PartKind::Shared => {
+                if let Some(kept) = previous.instances.get(&part.instance) {
+                    self.insert(kept.shared.clone(), kept.expires);
+                }
+            }
+            PartKind::Private if part.instance == self.local => self.private = previous.private.clone(),
+            _ => {}
+        }
+    }
+
+    fn insert(&mut self, shared: SharedParams, expires: Option<UnixTime>) {
+        let mut cas = HashMap::new();
+        for (outer, approved) in shared.approved_cas.iter().enumerate() {
+            for (inner, ca) in approved.cas.iter().enumerate() {
+                cas.insert(ca.certificate.subject().clone(), (outer, inner));
+            }
+        }
+        self.instances.insert(shared.instance.clone(), Instance { shared, expires, cas });
+    }
+
+    fn build_tables(&mut self) {
+        let tables = &mut self.tables;
+        // In a fixed order, the local instance first: which responder of one name is found must not vary.
+        let mut order: Vec<&Instance> = self.instances.values().collect();
+        order.sort_by_key(|instance| (instance.shared.instance != self.local, &instance.shared.instance));
+        for Instance { shared, .. } in order {
+            for server in &shared.security_servers {
+                let at = self.servers.len();
+                tables.server_by_id.insert(server.id.clone(), at);
+                let by_hash = match shared.version {
+                    0..=2 => &mut tables.servers_by_auth_sha1,
+                    _ => &mut tables.servers_by_auth_sha256,
+                };
+                for hash in &server.auth_cert_hashes {
+                    by_hash.entry(hash.clone()).or_default().push(at);
+                }
+                for client in &server.clients {
+                    let servers = tables.servers_by_client.entry(client.clone()).or_default();
+                    if servers.last() != Some(&at) {
+                        servers.push(at);
+                    }
+                }
+                self.servers.push(server.clone());
+            }
+            for member in &shared.members {
+                tables.client_names.insert(member.id.client(), member.name.clone());
+                for (subsystem, name) in &member.subsystems {
+                    let name = name.clone().unwrap_or_default();
+                    tables.client_names.insert(subsystem.clone(), name);
+                }
+            }
+            for group in &shared.global_groups {
+                if let Ok(id) = GlobalGroupId::new(&shared.instance, &group.code) {
+                    tables.groups.entry(id).or_default().extend(group.members.iter().cloned());
+                }
+            }
+            for ca in shared.approved_cas.iter().flat_map(|approved| &approved.cas) {
+                tables.all_cas.push(ca.certificate.clone());
+                let listed = ca.ocsp.iter().filter_map(|responder| responder.certificate.as_ref());
+                let responders = tables.responders.entry(ca.certificate.clone()).or_default();
+                for certificate in listed {
+                    responders.push(certificate.clone());
+                    tables.all_responders.push(certificate.clone());
+                }
+            }
+            tables.all_tsas.extend(shared.approved_tsas.iter().map(|tsa| tsa.certificate.clone()));
+        }
+    }
+
+    /// The instance that the anchor names.
+    pub fn local_instance(&self) -> &str {
+        &self.local
+    }
+
+    /// All known instances.
+    pub fn instances(&self) -> impl Iterator<Item = &str> {
+        self.instances.keys().map(String::as_str)
+    }
+
+    /// Files that could not be used, in words.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Whether the local configuration may be used for messages at `now`: shared and private parameters are
+    /// there and have not expired; a file without metadata counts as expired. Error: `global_conf_outdated`.
+    pub fn check_valid(&self, now: UnixTime) -> Result<(), XRoadError> {
+        let outdated = || XRoadError::new(ErrorCode::GlobalConfOutdated, "global configuration is expired");
+        let shared = self.instances.get(&self.local).and_then(|instance| instance.expires);
+        let private = self.private.as_ref().and_then(|(_, expires)| *expires);
+        match (shared, private) {
+            (Some(shared), Some(private)) if now <= shared && now <= private => Ok(()),
+            _ => Err(outdated()),
+        }
+    }
+
+    /// When the local configuration expires: the earlier of its two files.
+    pub fn expires(&self) -> Option<UnixTime> {
+        let shared = self.instances.get(&self.local)?.expires?;
+        let private = self.private.as_ref()?.1?;
+        Some(shared.min(private))
+    }
+
+    /// Whether an instance is known and its shared parameters have not expired at `now`. A foreign instance
+    /// that has expired is as good as unknown: `internal_error`, as official servers answer.
+    pub fn check_instance(&self, instance: &str, now: UnixTime) -> Result<(), XRoadError> {
+        match self.instances.get(instance).and_then(|instance| instance.expires) {
+            Some(expires) if now <= expires => Ok(()),
+            _ => Err(unknown_instance(instance)),
+        }
+    }
+
+    /// The shared parameters of an instance, expired or not.
+    pub fn shared_params(&self, instance: &str) -> Option<&SharedParams> {
+        self.instances.get(instance).map(|instance| &instance.shared)
+    }
+
+    /// The private parameters of the local instance.
+    pub fn private_params(&self) -> Option<&PrivateParams> {
+        self.private.as_ref().map(|(private, _)| private)
+    }
+
+    /// Anchors of federated instances.
+    pub fn federated_anchors(&self) -> &[Anchor] {
+        self.private_params().map(|private| private.anchors.as_slice()).unwrap_or_default()
+    }
+
+    /// Servers at which `client` is registered, or whose owner it is.
+    pub fn servers_of(&self, client: &ClientId) -> impl Iterator<Item = &SecurityServer> {
+        let at = self.tables.servers_by_client.get(client).map(Vec::as_slice).unwrap_or_default();
+        at.iter().filter_map(|at| self.servers.get(*at))
+    }
+
+    /// Addresses of the servers at which `client` is registered, without ports, each once.
+    pub fn addresses_of(&self, client: &ClientId) -> Vec<&str> {
+        let mut addresses = Vec::new();
+        for address in self.servers_of(client).filter_map(|server| server.address.as_deref()) {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        addresses
+    }
+
+    /// Addresses to try for a service of `provider` (`trust.md` 4.6): those of its servers that are not in
+    /// maintenance, or of the one server that the request names. Errors: `unknown_member`,
+    /// `invalid_security_server`, `maintenance_mode`.
+    pub fn provider_addresses(
+        &self,
+        provider: &ClientId,
+        target: Option<&SecurityServerId>,
+    ) -> Result<Vec<&str>, XRoadError> {
+        let servers: Vec<&SecurityServer> =
+            self.servers_of(provider).filter(|server| server.address.is_some()).collect();
+        if servers.is_empty() {
+            let text = format!("could not find addresses for service provider \"{provider}\"");
+            return Err(XRoadError::new(ErrorCode::UnknownMember, text));
+        }
+        let chosen: Vec<&SecurityServer> = match target {
+            None => servers,
+            Some(target) => {
+                let address = self.server_address(target);
+                servers.into_iter().filter(|server| server.address.as_deref() == address).collect()
+            }
+        };
+        let Some(first) = chosen.first() else {
+            let text = format!("security server \"{}\" does not serve the provider", display(target));
+            return Err(XRoadError::new(ErrorCode::InvalidSecurityServer, text));
+        };
+        let notice = first.maintenance.clone().flatten();
+        let mut addresses: Vec<&str> = Vec::new();
+        for server in chosen.iter().filter(|server| server.maintenance.is_none()) {
+            if let Some(address) = server.address.as_deref().filter(|found| !addresses.contains(found)) {
+                addresses.push(address);
+            }
+        }
+        if addresses.is_empty() {
+            let text = notice.unwrap_or_else(|| "the security server is in maintenance".to_owned());
+            return Err(XRoadError::new(ErrorCode::MaintenanceMode, text));
+        }
+        Ok(addresses)
+    }
+
+    /// A security server.
+    pub fn server(&self, id: &SecurityServerId) -> Option<&SecurityServer> {
+        self.servers.get(*self.tables.server_by_id.get(id)?)
+    }
+
+    /// The address of a security server.
+    pub fn server_address(&self, id: &SecurityServerId) -> Option<&str> {
+        self.server(id)?.address.as_deref()
+    }
+
+    /// All security servers of all instances.
+    pub fn servers(&self) -> &[SecurityServer] {
+        &self.servers
+    }
+
+    fn servers_of_auth_cert(&self, certificate: &Certificate) -> impl Iterator<Item = &SecurityServer> {
+        // Which digest counts is a matter of the version of the file that lists the hash.
+        let modern = self.tables.servers_by_auth_sha256.get(&certificate.sha256()[..]);
+        let old = self.tables.servers_by_auth_sha1.get(&certificate.sha1()[..]);
+        let all = modern.into_iter().chain(old).flatten();
+        all.filter_map(|at| self.servers.get(*at))
+    }
+
+    /// The server at which an authentication certificate is registered.
+    pub fn auth_cert_server(&self, certificate: &Certificate) -> Option<SecurityServerId> {
+        self.servers_of_auth_cert(certificate).next().map(|server| server.id.clone())
+    }
+
+    /// Whether `client` (exactly) is registered at a server that has this authentication certificate.
+    pub fn is_client_of_auth_cert(&self, client: &ClientId, certificate: &Certificate) -> bool {
+        self.servers_of_auth_cert(certificate).any(|server| server.clients.contains(client))
+    }
+
+    /// Whether a member or subsystem is known.
+    pub fn contains(&self, client: &ClientId) -> bool {
+        self.tables.client_names.contains_key(client)
+    }
+
+    /// A member's or subsystem's name; empty for a subsystem without one.
+    pub fn client_name(&self, client: &ClientId) -> Option<&str> {
+        self.tables.client_names.get(client).map(String::as_str)
+    }
+
+    /// The members of an instance.
+    pub fn members(&self, instance: &str) -> &[Member] {
+        self.shared_params(instance).map(|shared| shared.members.as_slice()).unwrap_or_default()
+    }
+
+    /// Whether a global group lists exactly this client. An unknown group or instance lists nobody.
+    pub fn global_group_contains(&self, group: &GlobalGroupId, client: &ClientId) -> bool {
+        self.tables.groups.get(group).is_some_and(|members| members.contains(client))
+    }
+
+    /// The CA certificate of an instance with this subject.
+    pub fn ca_by_subject(&self, instance: &str, subject: &Name) -> Option<&Certificate> {
+        let instance = self.instances.get(instance)?;
+        let (outer, inner) = *instance.cas.get(subject)?;
+        Some(&instance.shared.approved_cas.get(outer)?.cas.get(inner)?.certificate)
+    }
+
+    /// The profile class name of the CA with this subject.
+    pub fn profile_by_ca_subject(&self, instance: &str, subject: &Name) -> Option<&str> {
+        let instance = self.instances.get(instance)?;
+        let (outer, _) = *instance.cas.get(subject)?;
+        Some(&instance.shared.approved_cas.get(outer)?.profile)
+    }
+
+    /// All CA certificates of all instances; their subjects go into TLS certificate requests.
+    pub fn ca_certificates(&self) -> &[Certificate] {
+        &self.tables.all_cas
+    }
+
+    /// OCSP responder certificates listed for a CA, in any instance.
+    pub fn ocsp_responders_for(&self, ca: &Certificate) -> &[Certificate] {
+        self.tables.responders.get(ca).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// OCSP responder certificates of all CAs of all instances.
+    pub fn ocsp_responder_certificates(&self) -> &[Certificate] {
+        &self.tables.all_responders
+    }
+
+    /// Certificates of all time-stamping services of all instances.
+    pub fn tsa_certificates(&self) -> &[Certificate] {
+        &self.tables.all_tsas
+    }
+
+    /// The time-stamping services of the local instance.
+    pub fn approved_tsas(&self) -> &[ApprovedTsa] {
+        self.shared_params(&self.local).map(|shared| shared.approved_tsas.as_slice()).unwrap_or_default()
+    }
+
+    /// Greatest age of an OCSP answer in seconds; always the local instance's rule.
+    pub fn ocsp_freshness_secs(&self) -> i64 {
+        self.shared_params(&self.local)
+            .map_or(OCSP_FRESHNESS_SECS_DEFAULT, |shared| shared.ocsp_freshness_secs)
+    }
+
+    /// Whether nextUpdate of OCSP answers is enforced.
+    pub fn verify_next_update(&self) -> bool {
+        self.verify_next_update.unwrap_or(true)
+    }
+
+    /// Seconds between OCSP fetches, at least 60.
+    pub fn ocsp_fetch_interval_secs(&self) -> i64 {
+        self.fetch_interval_secs.unwrap_or(FETCH_INTERVAL_SECS_DEFAULT).max(FETCH_INTERVAL_SECS_MIN)
+    }
+
+    /// Seconds between time-stampings.
+    pub fn timestamping_interval_secs(&self) -> i64 {
+        self.private_params()
+            .map_or(TIMESTAMPING_INTERVAL_SECS_DEFAULT, |private| private.timestamping_interval_secs)
+    }
+
+    /// The management services, when private parameters are there.
+    pub fn management_service(&self) -> Option<&ManagementService> {
+        self.private_params().map(|private| &private.management_service)
+    }
+
+    /// Who may query environmental monitoring besides the owner.
+    pub fn monitoring_client(&self) -> Option<&ClientId> {
+        self.monitoring_client.as_ref()?.as_ref()
+    }
+}
+
+fn display(target: Option<&SecurityServerId>) -> String {
+    target.map(ToString::to_string).unwrap_or_default()
+}
+
+/// The error of official servers for an instance that they do not know.
+pub(super) fn unknown_instance(instance: &str) -> XRoadError {
+    let text = format!("shared parameters of instance \"{instance}\" not found");
+    XRoadError::new(ErrorCode::InternalError, text)
+}
