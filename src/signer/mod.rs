@@ -3,13 +3,17 @@
 //! * A [`Token`] gives keys with their certificates: [`SoftwareToken`] is Hermod's own directory of PKCS#12
 //!   files, [`OfficialToken`] reads what an official signer has. A PKCS#11 module is to be a third.
 
+mod batcher;
 mod keyconf;
 mod pkcs12;
+mod statistics;
 mod store;
 #[cfg(test)]
 mod tests;
 mod token;
 
+pub use batcher::BatchConfig;
 pub use keyconf::{ListedKey, OfficialToken, parse_keyconf};
+pub use statistics::{BATCH_SIZE_CLASSES, SignerStatistics};
 pub use store::{KeyAlgorithm, SoftwareToken};
 pub use token::{CertificateStatus, KeyPurpose, Token, TokenCertificate, TokenError, TokenKey};

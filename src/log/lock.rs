@@ -1,0 +1,21 @@
+//! One writer per log: an advisory lock on a file beside the segments, held as long as it is open.
+
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::LogError;
+
+const LOCK_FILE: &str = "lock";
+
+/// Takes the lock; the system gives it back when the file is closed or the process ends in any way.
+pub(super) fn acquire(directory: &Path) -> Result<File, LogError> {
+    let path = directory.join(LOCK_FILE);
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(LogError::Locked { directory: directory.to_owned() }),
+        Err(error) => Err(LogError::Io(error.into())),
+    }
+}

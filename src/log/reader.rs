@@ -1,0 +1,181 @@
+//! Reading the log: by message id, by record id, or all of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+
+use super::format::{Fields, FrameKind};
+use super::index::{Entry, Index};
+use super::payload;
+use super::record::{Damage, Direction, RecordSummary, Stamp, StoredRecord};
+use super::segment::{self, Segment};
+use super::{LogError, recovery};
+use crate::evidence::SignatureData;
+use crate::message::ClientId;
+
+/// Reads a log while it is written, or a log that nobody writes. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct LogReader {
+    directory: Arc<PathBuf>,
+    index: Arc<RwLock<Index>>,
+}
+
+impl LogReader {
+    pub(super) fn new(directory: &Path, index: Arc<RwLock<Index>>) -> Self {
+        Self { directory: Arc::new(directory.to_owned()), index }
+    }
+
+    /// Reads a log as it is now, without its lock and without changing a byte of it.
+    pub fn open(directory: &Path) -> Result<Self, LogError> {
+        let recovered = recovery::scan(directory)?;
+        Ok(Self::new(directory, Arc::new(RwLock::new(recovered.index))))
+    }
+
+    /// Records of this local party with this message id, oldest first.
+    pub fn find(
+        &self,
+        client: &ClientId,
+        query_id: &str,
+        direction: Option<Direction>,
+    ) -> Result<Vec<RecordSummary>, LogError> {
+        let candidates = self.with_index(|index| index.candidates(query_id));
+        let mut found = Vec::new();
+        for entry in candidates {
+            if direction.is_some_and(|wanted| wanted != entry.direction) {
+                continue;
+            }
+            let summary = self.summary_at(&entry)?;
+            if summary.query_id == query_id && summary.client == *client {
+                found.push(summary);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The head of one record.
+    pub fn summary(&self, id: u64) -> Result<RecordSummary, LogError> {
+        self.summary_at(&self.entry(id)?)
+    }
+
+    /// One whole record, every part checked.
+    pub fn read(&self, id: u64) -> Result<StoredRecord, LogError> {
+        let entry = self.entry(id)?;
+        let segment = self.segment(entry.segment)?;
+        let payload = self.frame(&segment, &entry, FrameKind::MessageRecord, entry.offset)?;
+        let damaged = || LogError::Damaged { id, reason: "its fields cannot be read" };
+        let record = payload::message(&payload, id).ok_or_else(damaged)?;
+        let document =
+            self.frame(&segment, &entry, FrameKind::SignatureDocument, record.head.document_offset)?;
+        let (signature, hash_chain_result) = payload::document(&document).ok_or_else(damaged)?;
+        let mut summary = record.head.summary;
+        summary.stamped = entry.stamp.is_some();
+        Ok(StoredRecord {
+            summary,
+            message: record.message,
+            signature: SignatureData { signature, hash_chain_result, hash_chain: record.hash_chain },
+            attachments: record.attachments,
+            stamp: self.stamp(&entry)?,
+        })
+    }
+
+    /// Every message record from id `from` on. Records that cannot be read come as errors.
+    pub fn iter_from(&self, from: u64) -> impl Iterator<Item = Result<StoredRecord, LogError>> + '_ {
+        let mut next = Some(from);
+        std::iter::from_fn(move || {
+            let entry = self.with_index(|index| index.at_or_after(next?))?;
+            next = entry.id.checked_add(1);
+            Some(self.read(entry.id))
+        })
+    }
+
+    /// Every message record.
+    pub fn iter(&self) -> impl Iterator<Item = Result<StoredRecord, LogError>> + '_ {
+        self.iter_from(0)
+    }
+
+    /// Ids of message records without a time-stamp, oldest first, at most `limit`.
+    pub fn unstamped(&self, limit: usize) -> Vec<u64> {
+        self.with_index(|index| index.unstamped(limit))
+    }
+
+    /// Message records without a time-stamp.
+    pub fn unstamped_count(&self) -> usize {
+        self.with_index(Index::unstamped_count)
+    }
+
+    /// Message records and time-stamp records in the log.
+    pub fn counts(&self) -> (u64, u64) {
+        self.with_index(Index::counts)
+    }
+
+    /// Damaged places that were stepped over when the log was opened.
+    pub fn damages(&self) -> Vec<Damage> {
+        self.with_index(|index| index.damages().to_vec())
+    }
+
+    pub(super) fn give_up_stamping(&self, id: u64) {
+        self.index.write().unwrap_or_else(PoisonError::into_inner).give_up_stamping(id);
+    }
+
+    fn with_index<T>(&self, look: impl FnOnce(&Index) -> T) -> T {
+        look(&self.index.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn entry(&self, id: u64) -> Result<Entry, LogError> {
+        self.with_index(|index| index.get(id)).ok_or(LogError::NotFound { id })
+    }
+
+    fn segment(&self, number: u32) -> Result<Segment, LogError> {
+        let path = self.directory.join(segment::file_name(number));
+        Segment::open(&path)?.ok_or(LogError::SegmentHeader { path })
+    }
+
+    fn frame(
+        &self,
+        segment: &Segment,
+        entry: &Entry,
+        kind: FrameKind,
+        offset: u64,
+    ) -> Result<Bytes, LogError> {
+        let frame = segment.frame(offset)?.filter(|(head, _)| head.kind == kind);
+        let reason = match kind {
+            FrameKind::SignatureDocument => "its signature document is damaged",
+            FrameKind::TimestampRecord => "its time-stamp record is damaged",
+            _ => "its frame is damaged",
+        };
+        frame.map(|(_, payload)| payload).ok_or(LogError::Damaged { id: entry.id, reason })
+    }
+
+    fn summary_at(&self, entry: &Entry) -> Result<RecordSummary, LogError> {
+        let segment = self.segment(entry.segment)?;
+        let start = segment.payload_start(entry.offset)?;
+        let head = start.and_then(|(_, start)| payload::message_head(&mut Fields(&start), entry.id));
+        let mut summary = match head {
+            Some(head) => head.summary,
+            None => {
+                let payload = self.frame(&segment, entry, FrameKind::MessageRecord, entry.offset)?;
+                let head = payload::message_head(&mut Fields(&payload), entry.id);
+                head.ok_or(LogError::Damaged { id: entry.id, reason: "its fields cannot be read" })?.summary
+            }
+        };
+        summary.stamped = entry.stamp.is_some();
+        Ok(summary)
+    }
+
+    fn stamp(&self, entry: &Entry) -> Result<Option<Stamp>, LogError> {
+        let Some((segment, offset)) = entry.stamp else { return Ok(None) };
+        let segment = self.segment(segment)?;
+        let payload = self.frame(&segment, entry, FrameKind::TimestampRecord, offset)?;
+        let damaged = LogError::Damaged { id: entry.id, reason: "its time-stamp record cannot be read" };
+        let Some((_, record)) = payload::timestamp(&payload) else { return Err(damaged) };
+        let chain = record.records.into_iter().find(|(id, _)| *id == entry.id);
+        match (record.hash_chain_result, chain) {
+            (None, Some((_, None))) => Ok(Some(Stamp::Single { token: record.token })),
+            (Some(hash_chain_result), Some((_, Some(hash_chain)))) => {
+                Ok(Some(Stamp::Batch { token: record.token, hash_chain_result, hash_chain }))
+            }
+            _ => Err(damaged),
+        }
+    }
+}
