@@ -30,6 +30,12 @@ pub const MIME_HEADER_LINE_BYTES_MAX: usize = 1000;
 pub const MIME_HEADER_BYTES_MAX: usize = 10_000;
 /// Headers of one MIME part.
 pub const MIME_HEADERS_MAX: usize = 1000;
+/// All header lines of one MIME part.
+pub const MIME_PART_HEADERS_BYTES_MAX: usize = 256 * 1024;
+/// Boundary of a multipart body (RFC 2046 says 70; some senders exceed it).
+pub const MIME_BOUNDARY_BYTES_MAX: usize = 200;
+/// Nesting of multipart bodies from clients and services.
+pub const MIME_DEPTH_MAX: usize = 8;
 /// Attachments of one SOAP message.
 pub const ATTACHMENTS_MAX: usize = 1000;
 /// OCSP response parts of one transport message.
