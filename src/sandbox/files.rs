@@ -5,10 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::SandboxError;
+use super::keys::{Identity, pki_error};
 use super::options::Options;
 use super::pki::{ServerIdentities, write_private};
 use super::plan::{INSTANCE, MEMBER_CLASS, Plan, ServerPlan, ports};
+use crate::message::MemberId;
+use crate::signer::{CertificateStatus, KeyPurpose, SoftwareToken, Token as _, TokenError};
 use crate::{control, crypto};
+
+/// PIN of every token: who reads the directory reads the keys beside it anyway.
+const PIN: &str = "Sandbox1234";
 
 /// Paths of one security server.
 #[derive(Debug, Clone)]
@@ -38,7 +44,12 @@ impl ServerFiles {
         write(&files.config(), &files.config_text(server, options))?;
         write(&files.registry(), &registry_text(plan, server))?;
         apply_registry(&files).await?;
-        write_private(&files.pin(), b"Sandbox1234\n")?;
+        write_private(&files.pin(), PIN.as_bytes())?;
+        let owner = MemberId::new(INSTANCE, MEMBER_CLASS, &server.member_code)
+            .map_err(|e| SandboxError::Kept { path: files.tokens(), reason: e.to_string() })?;
+        write_token(&files.tokens(), identities, &owner)
+            .map_err(|e| SandboxError::Kept { path: files.tokens(), reason: e.to_string() })?;
+        write_internal_tls(&files.internal_tls(), &identities.internal_tls)?;
         Ok(files)
     }
 
@@ -85,6 +96,14 @@ impl ServerFiles {
         self.directory.join("pin")
     }
 
+    fn tokens(&self) -> PathBuf {
+        self.root().join("tokens")
+    }
+
+    fn internal_tls(&self) -> PathBuf {
+        self.root().join("tls/internal.p12")
+    }
+
     fn config_text(&self, server: &ServerPlan, options: &Options) -> String {
         let address = server.address;
         format!(
@@ -118,6 +137,39 @@ anchor = "../configuration-anchor.xml"
             extra = options.extra_config,
         )
     }
+}
+
+/// Fills the token; one that has keys already is left as it is.
+fn write_token(directory: &Path, identities: &ServerIdentities, owner: &MemberId) -> Result<(), TokenError> {
+    let token = SoftwareToken::open(directory, PIN)?;
+    if !token.keys()?.is_empty() {
+        return Ok(());
+    }
+    for (purpose, identity, member) in [
+        (KeyPurpose::Authentication, &identities.authentication, None),
+        (KeyPurpose::Signing, &identities.signing, Some(owner)),
+    ] {
+        let id = token.import_key(purpose, identity.key())?;
+        token.put_certificate(&id, identity.certificate(), member, CertificateStatus::Registered, true)?;
+    }
+    Ok(())
+}
+
+fn write_internal_tls(path: &Path, identity: &Identity) -> Result<(), SandboxError> {
+    use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKeyChain};
+    if path.exists() {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(SandboxError::file("create", folder))?;
+    }
+    let certificate = Certificate::from_der(identity.certificate().der());
+    let certificate = certificate.map_err(|e| pki_error("the internal TLS certificate", e))?;
+    let chain = PrivateKeyChain::new(identity.key().pkcs8_der(), b"internal", [certificate]);
+    let mut store = KeyStore::new();
+    store.add_entry("internal", KeyStoreEntry::PrivateKeyChain(chain));
+    let bytes = store.writer("internal").write().map_err(|e| pki_error("the internal TLS key store", e))?;
+    write_private(path, &bytes)
 }
 
 fn registry_text(plan: &Plan, server: &ServerPlan) -> String {

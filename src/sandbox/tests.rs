@@ -123,3 +123,56 @@ async fn answers_are_checked_byte_for_byte() {
     changed[last] ^= 1;
     assert!(message.check(&hashed(changed, &hash)).unwrap_err().contains("another attachment"));
 }
+
+fn global_conf(ecosystem: &Ecosystem) -> crate::trust::GlobalConf {
+    use crate::trust::{GlobalConf, Part, PartKind};
+    let parts = ecosystem.source().parts();
+    let part = |kind, version, content: String| Part {
+        kind,
+        instance: plan::INSTANCE.to_owned(),
+        bytes: content.into_bytes(),
+        version,
+        expires: None,
+    };
+    let parts = [part(PartKind::Shared, 6, parts.shared), part(PartKind::Private, 6, parts.private)];
+    GlobalConf::from_parts(plan::INSTANCE, &parts, None).unwrap()
+}
+
+#[tokio::test]
+async fn the_parameters_are_those_of_a_valid_global_configuration() {
+    let ecosystem = prepared(KeyType::Ec).await;
+    let conf = global_conf(&ecosystem);
+    assert_eq!(conf.problems(), [""; 0]);
+    for (server, identities) in ecosystem.plan().servers.iter().zip(&ecosystem.pki().servers) {
+        let subsystem =
+            crate::message::ClientId::new("SANDBOX", "GOV", &server.member_code, Some(server.subsystem_code));
+        let subsystem = subsystem.unwrap();
+        assert_eq!(conf.addresses_of(&subsystem), [server.address.to_string()]);
+        assert!(conf.is_client_of_auth_cert(&subsystem, identities.authentication.certificate()));
+        let member = crate::trust::subject_client_id(&conf, identities.signing.certificate(), plan::INSTANCE);
+        assert_eq!(member.unwrap(), subsystem.member());
+    }
+    assert_eq!(conf.timestamping_interval_secs(), 2);
+}
+
+#[tokio::test]
+async fn the_ocsp_responder_tells_good_from_revoked_and_unknown() {
+    use crate::trust::{CertStatus, OcspResponse, Policy, ocsp_request};
+    for key_type in [KeyType::Rsa, KeyType::Ec] {
+        let ecosystem = prepared(key_type).await;
+        let (conf, pki) = (global_conf(&ecosystem), ecosystem.pki());
+        let now = crate::time::UnixTime::from_secs(1_800_000_000);
+        let ask = |certificate: &Certificate| {
+            let request = ocsp_request(certificate, pki.ca.certificate());
+            OcspResponse::from_der(&ecosystem.responder().respond(&request, now)).unwrap()
+        };
+        let sign = pki.servers[1].signing.certificate();
+        let good = ask(sign);
+        good.verify(pki.ca.certificate(), sign, now, &conf, &Policy::default()).unwrap();
+        ecosystem.responder().set_revoked(sign.serial().to_vec(), true);
+        let revoked = ask(sign);
+        assert!(revoked.verify(pki.ca.certificate(), sign, now, &conf, &Policy::default()).is_err());
+        assert!(matches!(revoked.status(), CertStatus::Revoked { .. }));
+        assert_eq!(ask(pki.source.certificate()).status(), CertStatus::Unknown);
+    }
+}
