@@ -1,13 +1,18 @@
 //! Containers and time-stamps of official servers.
 
 mod builder;
+mod timestamps;
 
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use hermod::evidence::asic::{Container, read_archive};
+use hermod::trust::{GlobalConf, Policy};
 
 use crate::common::vectors;
+
+/// The official tests of 2024 have keys and digests of today, but OCSP answers from after the stamp.
+const POLICY_2024: Policy = Policy { allow_future_ocsp: true, ..Policy::STRICT };
 
 fn read(path: &Path) -> Bytes {
     std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).into()
@@ -69,4 +74,12 @@ fn manifest_lines(bytes: &Bytes) -> Vec<String> {
         std::str::from_utf8(&manifest.data).unwrap().lines().map(str::to_owned).collect();
     lines.sort();
     lines
+}
+
+fn verification_conf(root: &Path) -> GlobalConf {
+    GlobalConf::load_dir(&root.join("globalconf-for-verification/globalconf_good2_v3")).unwrap()
+}
+
+fn capture_conf(root: &Path) -> GlobalConf {
+    GlobalConf::load_dir(&root.join("captures/trust/verificationconf")).unwrap()
 }

@@ -11,10 +11,9 @@ mod ber;
 mod error;
 mod request;
 mod single;
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
 mod token;
-#[cfg(any())]
 mod verify;
 
 pub use self::authority::{make_rejection, make_response};
@@ -23,5 +22,4 @@ pub use self::error::TimestampError;
 pub use self::request::{TimestampRequest, request_der};
 pub use self::single::{embedded_token, insert_token, signature_value, single_imprint};
 pub use self::token::{TimestampToken, parse_response};
-#[cfg(any())]
 pub use self::verify::{AcceptedTimestamp, VerifiedTimestamp, accept_response};
