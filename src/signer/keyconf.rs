@@ -90,7 +90,7 @@ fn listed_key(key: Node<'_>) -> Result<ListedKey, String> {
     if !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(format!("{id:?} is not a key id"));
     }
-    let purpose = match key.attribute("usage").as_deref() {
+    let purpose = match key.attribute("usage") {
         Some("SIGNING") => Some(KeyPurpose::Signing),
         Some("AUTHENTICATION") => Some(KeyPurpose::Authentication),
         _ => None,

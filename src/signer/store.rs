@@ -28,6 +28,7 @@ use super::pkcs12;
 use super::token::{CertificateStatus, KeyPurpose, Token, TokenCertificate, TokenError, TokenKey};
 use crate::crypto::{Certificate, SigningKey, SoftwareKey, to_hex};
 use crate::message::MemberId;
+use crate::trust::{is_auth_certificate, is_sign_certificate};
 
 const INDEX: &str = "keys.toml";
 
@@ -119,6 +120,7 @@ impl SoftwareToken {
     }
 
     /// Adds a certificate to a key, or replaces what is known about it. `member` is `None` for authentication.
+    /// A certificate for both purposes, or for the other one, is refused (`wrong_cert_usage` upstream).
     pub fn put_certificate(
         &self,
         key_id: &str,
@@ -129,6 +131,16 @@ impl SoftwareToken {
     ) -> Result<(), TokenError> {
         if self.read_key(key_id)?.public_key_spki() != certificate.public_key().spki() {
             return Err(TokenError::OtherKey { id: key_id.to_owned() });
+        }
+        let (signs, authenticates) = (is_sign_certificate(certificate), is_auth_certificate(certificate));
+        let purpose = self.read_index()?.key.iter().find(|key| key.id == key_id).map(|key| key.purpose);
+        let fits = match purpose {
+            Some(KeyPurpose::Signing) => signs && !authenticates && member.is_some(),
+            Some(KeyPurpose::Authentication) => authenticates && !signs && member.is_none(),
+            None => return Err(TokenError::NoKey { id: key_id.to_owned() }),
+        };
+        if !fits {
+            return Err(TokenError::WrongUsage { id: key_id.to_owned() });
         }
         let member = member.map(|m| [m.instance(), m.member_class(), m.member_code()].map(str::to_owned));
         let contents = STANDARD.encode(certificate.der());

@@ -129,6 +129,12 @@ pub enum TokenError {
         /// The id.
         id: String,
     },
+    /// The certificate's key usage does not go with the key's purpose, or goes with both.
+    #[error("the certificate's usage is not the purpose of key {id}")]
+    WrongUsage {
+        /// The id.
+        id: String,
+    },
     /// A key cannot be made or used.
     #[error(transparent)]
     Key(#[from] SignError),

@@ -5,11 +5,15 @@ use crate::signer::pkcs12;
 
 const PIN: &str = "Secret1234";
 
-fn certificate_for(key: &SoftwareKey) -> Certificate {
+fn certificate_for(key: &SoftwareKey, usages: &[rcgen::KeyUsagePurpose]) -> Certificate {
     let pair = rcgen::KeyPair::try_from(key.pkcs8_der()).unwrap();
-    let params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.key_usages = usages.to_vec();
     Certificate::from_der(params.self_signed(&pair).unwrap().der()).unwrap()
 }
+
+const SIGN: &[rcgen::KeyUsagePurpose] = &[rcgen::KeyUsagePurpose::ContentCommitment];
+const AUTH: &[rcgen::KeyUsagePurpose] = &[rcgen::KeyUsagePurpose::DigitalSignature];
 
 #[test]
 fn a_new_token_keeps_its_keys_and_certificates() {
@@ -19,11 +23,11 @@ fn a_new_token_keeps_its_keys_and_certificates() {
     let (authentication, ec) = token.create_key(KeyPurpose::Authentication, KeyAlgorithm::EcP256).unwrap();
     let member = MemberId::new("LAB", "GOV", "a/b").unwrap();
     let status = CertificateStatus::Registered;
-    let certificate = certificate_for(&rsa);
+    let certificate = certificate_for(&rsa, SIGN);
     token.put_certificate(&signing, &certificate, Some(&member), status, false).unwrap();
     token.put_certificate(&signing, &certificate, Some(&member), status, true).unwrap();
     token
-        .put_certificate(&authentication, &certificate_for(&ec), None, CertificateStatus::Saved, true)
+        .put_certificate(&authentication, &certificate_for(&ec, AUTH), None, CertificateStatus::Saved, true)
         .unwrap();
 
     let keys = SoftwareToken::open(&directory.path().join("tokens"), PIN).unwrap().keys().unwrap();
@@ -44,9 +48,27 @@ fn a_certificate_of_another_key_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let token = SoftwareToken::open(directory.path(), PIN).unwrap();
     let (id, _) = token.create_key(KeyPurpose::Signing, KeyAlgorithm::EcP256).unwrap();
-    let other = certificate_for(&SoftwareKey::generate_ec_p256().unwrap());
+    let other = certificate_for(&SoftwareKey::generate_ec_p256().unwrap(), SIGN);
     let result = token.put_certificate(&id, &other, None, CertificateStatus::Saved, true);
     assert!(matches!(result, Err(TokenError::OtherKey { .. })));
+}
+
+/// A certificate with nonRepudiation and an authentication bit is refused whatever the key is for.
+#[test]
+fn trap_trust_14_refuses_a_certificate_for_both_purposes() {
+    let directory = tempfile::tempdir().unwrap();
+    let token = SoftwareToken::open(directory.path(), PIN).unwrap();
+    let member = MemberId::new("LAB", "GOV", "100").unwrap();
+    let status = CertificateStatus::Registered;
+    for (purpose, member) in [(KeyPurpose::Signing, Some(&member)), (KeyPurpose::Authentication, None)] {
+        let (id, key) = token.create_key(purpose, KeyAlgorithm::EcP256).unwrap();
+        let both = certificate_for(&key, &[SIGN, AUTH].concat());
+        let wrong = if purpose == KeyPurpose::Signing { AUTH } else { SIGN };
+        for certificate in [both, certificate_for(&key, wrong), certificate_for(&key, &[])] {
+            let result = token.put_certificate(&id, &certificate, member, status, true);
+            assert!(matches!(result, Err(TokenError::WrongUsage { .. })));
+        }
+    }
 }
 
 #[test]
@@ -85,7 +107,7 @@ fn trap_trust_38_reads_keys_under_any_alias() {
 
 #[test]
 fn keyconf_gives_software_keys_with_member_status_and_activity() {
-    let certificate = certificate_for(&SoftwareKey::generate_ec_p256().unwrap());
+    let certificate = certificate_for(&SoftwareKey::generate_ec_p256().unwrap(), SIGN);
     let contents = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, certificate.der());
     let xml = format!(
         r#"<n:keyConf xmlns:n="http://x-road.eu/xsd/xroad.xsd" xmlns:i="http://x-road.eu/xsd/identifiers">
