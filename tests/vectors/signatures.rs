@@ -1,1 +1,6 @@
 //! Signatures, canonical forms and hash chains.
+
+mod canonical;
+mod chains;
+mod exchange;
+mod templates;
