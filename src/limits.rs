@@ -54,6 +54,8 @@ pub const HASH_CHAIN_BYTES_MAX: usize = 512 * 1024;
 pub const HASH_CHAIN_STEPS_MAX: usize = 64;
 /// Items of all steps of one hash chain document; a step over the parts of a message has one for each.
 pub const HASH_CHAIN_ITEMS_MAX: usize = ATTACHMENTS_MAX + 2 * HASH_CHAIN_STEPS_MAX;
+/// Signature documents that a worker remembers as verified; usually 8 KB each, at most 32.
+pub const VERIFIED_SIGNATURES_MAX: usize = 512;
 /// References of one XML signature (Santuario's bound).
 pub const REFERENCES_MAX: usize = 30;
 /// Message id of a message, in characters.

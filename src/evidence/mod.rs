@@ -1,6 +1,7 @@
 //! Signatures, hash chains, containers and time-stamps: made and verified.
 //!
 //! * [`SignatureTemplate`], [`sign_batch`]: XAdES signatures without a DOM.
+//! * [`verify`], [`VerificationCache`]: signatures checked in full, or once for a whole batch.
 //! * [`hash_chain`]: Merkle trees over a batch and the path of one message through them.
 //! * [`asic`]: ASiC-E containers, read strictly and written as official servers write them.
 //! * [`timestamp`]: RFC 3161 time-stamps, single and batch.
@@ -16,4 +17,7 @@ pub use part::{
     PartName, SIGNATURE_DOCUMENT, SIGNATURE_HASH_CHAIN, SIGNATURE_HASH_CHAIN_RESULT, TIMESTAMP_HASH_CHAIN,
     TIMESTAMP_HASH_CHAIN_RESULT,
 };
-pub use signature::{Prepared, Reference, SignatureData, SignatureTemplate, SigningError, sign_batch};
+pub use signature::{
+    Prepared, Reference, SignatureData, SignatureTemplate, SignedPart, SigningError, VerificationCache,
+    VerifiedSignature, VerifyMode, VerifyRequest, sign_batch, verify, verify_by,
+};

@@ -1,0 +1,114 @@
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::verify::{VerifiedDocument, VerifiedSignature, VerifyRequest, verify, verify_again};
+use crate::limits::VERIFIED_SIGNATURES_MAX;
+use crate::message::XRoadError;
+use crate::time::UnixTime;
+use crate::trust::{GlobalConf, Policy};
+
+/// Signature documents that were verified a short while ago.
+///
+/// All messages of a peer's batch carry the same document; for all but the first, only the digests of the parts
+/// and the hash chain are left to check. A document counts as the same when **all** of its bytes are the same and
+/// the same member must have signed; it counts for as long as its certificates and OCSP responses do, under the
+/// same configuration and policy. Refusals are not remembered.
+#[derive(Debug, Default)]
+pub struct VerificationCache {
+    // Held, so that another configuration cannot come to stand at the same address.
+    global_conf: Option<Arc<GlobalConf>>,
+    policy: Policy,
+    // Two generations: when the younger is full, the older is dropped.
+    young: HashMap<Document, Entry>,
+    old: HashMap<Document, Entry>,
+    hits: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    verified: Arc<VerifiedDocument>,
+    verified_at: UnixTime,
+}
+
+/// Equal only when all bytes are; the hash, which only finds candidates, looks at a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Document(Bytes);
+
+impl Hash for Document {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Where official servers and this one have the digests and the signature value.
+        const WINDOW: std::ops::Range<usize> = 768..1792;
+        self.0.len().hash(state);
+        let window = self.0.get(WINDOW.start..WINDOW.end.min(self.0.len()));
+        state.write(window.unwrap_or(&self.0));
+    }
+}
+
+// A document with many certificates is rare, and would crowd out the others.
+const REMEMBERED_BYTES_MAX: usize = 32 * 1024;
+
+impl VerificationCache {
+    /// An empty cache; one for each worker.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// As [`verify`], doing only what depends on the message when the document was verified before.
+    /// `global_conf` must be what `request.global_conf` refers to; otherwise nothing is remembered.
+    pub fn verify(
+        &mut self,
+        request: &VerifyRequest<'_>,
+        global_conf: &Arc<GlobalConf>,
+    ) -> Result<VerifiedSignature, XRoadError> {
+        if !std::ptr::eq(Arc::as_ptr(global_conf), request.global_conf) {
+            return verify(request);
+        }
+        let same_conf = self.global_conf.as_ref().is_some_and(|held| Arc::ptr_eq(held, global_conf));
+        if !same_conf || self.policy != *request.policy {
+            self.young.clear();
+            self.old.clear();
+            self.global_conf = Some(global_conf.clone());
+            self.policy = *request.policy;
+        }
+        let key = Document(request.data.signature.clone());
+        if let Some(verified) = self.find(&key, request) {
+            self.hits += 1;
+            return verify_again(&verified, request);
+        }
+        let verified = verify(request)?;
+        if key.0.len() > REMEMBERED_BYTES_MAX {
+            return Ok(verified);
+        }
+        self.insert(key, Entry { verified: verified.document.clone(), verified_at: request.at });
+        Ok(verified)
+    }
+
+    /// How many messages needed no public-key operation.
+    pub fn hits(&self) -> u64 {
+        self.hits
+    }
+
+    fn find(&mut self, key: &Document, request: &VerifyRequest<'_>) -> Option<Arc<VerifiedDocument>> {
+        let entry = match self.young.get(key) {
+            Some(entry) => entry.clone(),
+            None => {
+                let entry = self.old.remove(key)?;
+                self.insert(key.clone(), entry.clone());
+                entry
+            }
+        };
+        let in_time = entry.verified_at <= request.at && request.at <= entry.verified.valid_until;
+        (in_time && entry.verified.member == request.signer.member()).then_some(entry.verified)
+    }
+
+    fn insert(&mut self, key: Document, entry: Entry) {
+        if self.young.len() >= VERIFIED_SIGNATURES_MAX / 2 {
+            self.old = std::mem::take(&mut self.young);
+        }
+        // The key is a copy of its own: a slice would hold the whole receive buffer.
+        self.young.insert(Document(Bytes::copy_from_slice(&key.0)), entry);
+    }
+}
