@@ -1,6 +1,7 @@
 //! Vectors and captured traffic of official servers, decoded, verified and re-made.
 //! They are read from `../shared/vectors` when it is there; a test that skips says so.
 
+mod captures;
 mod common;
 mod containers;
 mod crypto;
