@@ -330,6 +330,15 @@ impl ServerExchange {
     }
 }
 
+impl Drop for ServerExchange {
+    // A handler that panics or is cut at the end of a stop must not leave a body that looks whole.
+    fn drop(&mut self) {
+        if matches!(self.response, Response::Body(_) | Response::NoBody) {
+            self.connection.abort();
+        }
+    }
+}
+
 fn reason(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",

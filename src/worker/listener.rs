@@ -40,7 +40,7 @@ pub enum ListenerSource {
 /// One address that every worker serves.
 #[derive(Debug, Clone)]
 pub struct ListenerConfig {
-    /// Address and port; port 0 takes a free one, the same for all workers.
+    /// Address and port; port 0 takes a free one, the same for all workers. `[::]` means IPv6 alone.
     pub address: SocketAddr,
     /// What it is for.
     pub role: Role,

@@ -96,8 +96,10 @@ impl HeadScanner {
                 return Err(bad("bare LF in a head"));
             };
             (self.scanned, self.line_start) = (end + 1, end + 1);
-            if line.is_empty() {
-                return Ok(Some(end + 1));
+            match (line.is_empty(), self.lines) {
+                (true, 0) => return Err(bad("empty line where a message begins")),
+                (true, _) => return Ok(Some(end + 1)),
+                (false, _) => {}
             }
             if self.lines > 0 && matches!(line.first(), Some(b' ' | b'\t')) {
                 return Err(bad("folded header line"));
@@ -120,7 +122,7 @@ impl HeadScanner {
 pub(crate) fn parse_request(head: &Bytes) -> Result<RequestHead, HttpError> {
     let mut fields = [httparse::EMPTY_HEADER; HTTP_HEADERS_MAX];
     let mut request = httparse::Request::new(&mut fields);
-    request.parse(head).map_err(syntax)?;
+    complete(request.parse(head))?;
     let version = version(request.version)?;
     let (method, target) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
     if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -139,7 +141,7 @@ pub(crate) fn parse_request(head: &Bytes) -> Result<RequestHead, HttpError> {
 pub(crate) fn parse_response(head: &Bytes) -> Result<ResponseHead, HttpError> {
     let mut fields = [httparse::EMPTY_HEADER; HTTP_HEADERS_MAX];
     let mut response = httparse::Response::new(&mut fields);
-    response.parse(head).map_err(syntax)?;
+    complete(response.parse(head))?;
     let version = version(response.version)?;
     let status = response.code.filter(|code| (100..=999).contains(code)).ok_or_else(|| bad("bad status"))?;
     // httparse gives an empty reason where it holds bytes that are no ASCII.
@@ -200,6 +202,14 @@ fn owned(head: &Bytes, fields: &[httparse::Header<'_>]) -> Vec<(Bytes, Bytes)> {
     fields.iter().map(|field| (slice(field.name.as_bytes()), slice(field.value))).collect()
 }
 
+fn complete(parsed: httparse::Result<usize>) -> Result<(), HttpError> {
+    match parsed {
+        Ok(httparse::Status::Complete(_)) => Ok(()),
+        Ok(httparse::Status::Partial) => Err(bad("malformed head")),
+        Err(error) => Err(syntax(error)),
+    }
+}
+
 fn syntax(error: httparse::Error) -> HttpError {
     match error {
         httparse::Error::TooManyHeaders => {
@@ -212,4 +222,47 @@ fn syntax(error: httparse::Error) -> HttpError {
 
 fn bad(reason: &'static str) -> HttpError {
     HttpError::Malformed { status: 400, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &[u8] =
+        b"POST /r1/a?b=%20|\"{} HTTP/1.1\r\nHost: h\r\nX-Empty:\r\nx-Utf8: \xc3\xb5  \r\n\r\nbody";
+
+    #[test]
+    fn the_end_of_a_head_is_found_however_it_arrives() {
+        for step in 1..HEAD.len() {
+            let mut scanner = HeadScanner::default();
+            let found = (step..HEAD.len() + step)
+                .step_by(step)
+                .find_map(|length| scanner.scan(&HEAD[..length.min(HEAD.len())], 8192).unwrap());
+            assert_eq!(found, Some(HEAD.len() - 4));
+        }
+    }
+
+    #[test]
+    fn a_head_is_kept_raw() {
+        let head = parse_request(&Bytes::from_static(&HEAD[..HEAD.len() - 4])).unwrap();
+        assert_eq!(head.target, "/r1/a?b=%20|\"{}");
+        assert_eq!(head.headers[1], (Bytes::from_static(b"X-Empty"), Bytes::new()));
+        assert_eq!(head.header("X-UTF8").unwrap(), "\u{f5}");
+    }
+
+    #[test]
+    fn no_altered_head_causes_more_than_an_error() {
+        let head = &HEAD[..HEAD.len() - 4];
+        for at in 0..head.len() {
+            for byte in 0..=255 {
+                let mut altered = head.to_vec();
+                altered[at] = byte;
+                if let Ok(Some(length)) = HeadScanner::default().scan(&altered, 8192) {
+                    let altered = Bytes::from(altered).split_to(length);
+                    let _ = parse_request(&altered).map(|head| request_body(&head));
+                    let _ = parse_response(&altered).map(|head| response_body(&head, false));
+                }
+            }
+        }
+    }
 }

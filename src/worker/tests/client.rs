@@ -298,3 +298,28 @@ fn a_sender_is_held_to_what_it_announced() {
         stop(workers);
     });
 }
+
+#[test]
+fn an_early_answer_can_be_read_before_the_request_is_finished() {
+    on_both(|kind| {
+        let (address, server) = scripted(vec![Box::new(|mut stream| {
+            read_until(&mut stream, "\r\n\r\n");
+            stream.write_all(SMALL).unwrap();
+            let mut rest = Vec::new();
+            let _ = stream.read_to_end(&mut rest);
+        })]);
+        as_worker(kind, async {
+            let pool = Pool::new(PoolOptions::default());
+            let mut connection = pool.acquire(&target(address), PATIENCE).await.unwrap();
+            connection.send_request("POST", b"/", &[("Host", "h")], BodyFraming::Chunked).await.unwrap();
+            connection.write(Bytes::from(vec![b'x'; 300_000])).await.unwrap();
+            assert_eq!(connection.read_head(PATIENCE).await.unwrap().status, 200);
+            assert_eq!(connection.read_body_chunk().await.unwrap().unwrap(), "ok");
+            assert!(connection.read_body_chunk().await.unwrap().is_none());
+            // Half of a request was sent: nobody else gets this connection.
+            connection.release();
+            assert_eq!(pool.idle(), 0);
+        });
+        server.join().unwrap();
+    });
+}

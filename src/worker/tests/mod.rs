@@ -75,6 +75,18 @@ impl Handler for Answers {
                 exchange.respond(200, "OK", NO_HEADERS, BodyFraming::Length(4)).await?;
                 exchange.write(Bytes::from_static(b"done")).await?;
             }
+            b"/abandoned" => {
+                self.entered.notify_one();
+                exchange.peer_gone().await;
+                self.proceed.notify_one();
+                return Ok(());
+            }
+            b"/panic" => {
+                exchange.respond(200, "OK", NO_HEADERS, BodyFraming::UntilClose).await?;
+                exchange.write(Bytes::from_static(b"half")).await?;
+                exchange.flush().await?;
+                panic!("a handler panics on purpose");
+            }
             b"/stream" | b"/close" => {
                 let close = &*head.target == b"/close";
                 let framing = if close { BodyFraming::UntilClose } else { BodyFraming::Chunked };

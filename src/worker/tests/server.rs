@@ -41,6 +41,7 @@ fn refuses_ambiguous_and_broken_framing_and_closes() {
             ("GET / HTTP/1.1\r\n\r\n", 400),
             ("GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n", 400),
             ("GET /\u{e9} HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+            ("\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", 400),
             ("GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505),
             ("GET / HTTP/1.1\r\nHost: h\r\nExpect: magic\r\n\r\n", 417),
             (&format!("GET /{long} HTTP/1.1\r\nHost: h\r\n\r\n"), 414),
@@ -159,7 +160,7 @@ fn tells_a_client_to_continue_only_when_the_body_is_wanted() {
 fn a_failing_handler_resets_the_connection_once_the_answer_has_begun() {
     on_both(|kind| {
         let (workers, address) = start(kind, None, ServerTimeouts::default());
-        for target in ["/torn", "/short"] {
+        for target in ["/torn", "/short", "/panic"] {
             let mut stream = connect(address);
             stream.write_all(format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes()).unwrap();
             let mut answer = Vec::new();
@@ -215,6 +216,38 @@ fn an_unfinished_body_is_no_message() {
             let mut answer = String::new();
             stream.read_to_string(&mut answer).unwrap();
             assert_eq!(status(&answer), 400, "{answer}");
+        }
+        stop(workers);
+    });
+}
+
+#[test]
+fn a_handler_learns_that_nobody_waits_for_its_answer() {
+    on_both(|kind| {
+        let (entered, proceed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let answers = (Arc::clone(&entered), Arc::clone(&proceed));
+        let listeners = vec![ListenerConfig::new(loopback(), Role::InformationSystem)];
+        let config = WorkerConfig { workers: 1, listeners, ..WorkerConfig::new(kind) };
+        let workers = run_workers(config, move |_| {
+            Rc::new(Answers { entered: Arc::clone(&answers.0), proceed: Arc::clone(&answers.1) })
+        });
+        let workers = workers.unwrap();
+        let mut stream = connect(workers.addresses()[0].1);
+        stream.write_all(b"GET /abandoned HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        as_worker(RuntimeKind::Epoll, entered.notified());
+        drop(stream);
+        as_worker(RuntimeKind::Epoll, proceed.notified());
+        stop(workers);
+    });
+}
+
+#[test]
+fn trap_transport_15_the_host_field_routes_nothing() {
+    on_both(|kind| {
+        let (workers, address) = start(kind, None, ServerTimeouts::default());
+        for host in ["localhost:5500", "somebody.else.example", ""] {
+            let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+            assert_eq!(status(&talk(address, request.as_bytes())), 200);
         }
         stop(workers);
     });

@@ -1,5 +1,6 @@
 //! TLS on the wire.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwapOption;
@@ -333,4 +334,58 @@ fn trap_transport_01_more_suites_come_after_the_built_in_ones() {
     let provider = crate::worker::tls::crypto_provider(&builtin[..1]);
     assert_eq!(provider.cipher_suites.last().unwrap().suite(), builtin[0].suite());
     assert!(provider.cipher_suites.len() > 1);
+}
+
+#[derive(Debug, Default)]
+struct SeenHints(Mutex<Vec<Vec<u8>>>);
+
+impl rustls::client::ResolvesClientCert for SeenHints {
+    fn resolve(
+        &self,
+        hints: &[&[u8]],
+        _: &[rustls::SignatureScheme],
+    ) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        *self.0.lock().unwrap() = hints.iter().map(|hint| hint.to_vec()).collect();
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn the_certification_authorities_of_the_moment_are_hinted_at() {
+    on_both(|kind| {
+        let names =
+            |names: &[&'static [u8]]| Arc::new(names.iter().map(|&n| Bytes::from_static(n)).collect());
+        let one: Arc<Vec<Bytes>> = names(&[b"\x30\x02\x31\x00"]);
+        let two: Arc<Vec<Bytes>> = names(&[b"\x30\x02\x31\x00", b"\x30\x00"]);
+        let current = Arc::new(arc_swap::ArcSwap::new(Arc::clone(&one)));
+        let swap = Arc::clone(&current);
+        let auth =
+            ClientAuth::Required { accept: Arc::new(|_| true), hints: Arc::new(move || swap.load_full()) };
+        let server = make("server", |_| {});
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(server.der.to_vec().into()).unwrap();
+        let tls = TlsServer::new(source(server), auth);
+        let (workers, address) = start(kind, Some(Arc::new(tls)), ServerTimeouts::default());
+        for (version, expected) in [(&rustls::version::TLS12, &one), (&rustls::version::TLS13, &two)] {
+            current.store(Arc::clone(expected));
+            let seen = Arc::new(SeenHints::default());
+            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+            let config = rustls::ClientConfig::builder_with_provider(provider)
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_root_certificates(roots.clone())
+                .with_client_cert_resolver(Arc::clone(&seen) as _);
+            let mut session =
+                rustls::ClientConnection::new(Arc::new(config), "server".try_into().unwrap()).unwrap();
+            let mut stream = connect(address);
+            // Without a certificate the handshake fails in the end; the hints have come before.
+            let _ = rustls::Stream::new(&mut session, &mut stream).read(&mut [0]);
+            assert_eq!(*seen.0.lock().unwrap(), expected.iter().map(|n| n.to_vec()).collect::<Vec<_>>());
+        }
+        stop(workers);
+    });
 }
