@@ -4,3 +4,4 @@ mod canonical;
 mod chains;
 mod exchange;
 mod templates;
+mod verify;
