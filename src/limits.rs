@@ -112,3 +112,7 @@ pub const CERT_PATH_STEPS_MAX: usize = 64;
 pub const INTERMEDIATE_CERTS_MAX: usize = 10;
 /// Remembered checks of OCSP signatures (about 200 bytes each).
 pub const OCSP_CHECKS_MAX: usize = 10_000;
+/// What is remembered of a request sent on a reused connection, so that it can be sent once more on a new one.
+pub const RESEND_BYTES_MAX: usize = 1024 * 1024;
+/// A WSDL or OpenAPI description.
+pub const DESCRIPTION_BYTES_MAX: usize = 10 * 1024 * 1024;

@@ -5,6 +5,7 @@
 
 mod difference;
 mod glob;
+mod groups;
 mod model;
 mod path;
 mod snapshot;

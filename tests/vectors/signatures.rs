@@ -4,4 +4,3 @@ mod canonical;
 mod chains;
 mod exchange;
 mod templates;
-mod verify;

@@ -1,0 +1,144 @@
+//! A transport message as it is received: held until it is complete and verified (`transport.md` 3.4).
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use super::body::{HashedBody, Hashing, Source};
+use super::context::Worker;
+use super::http_failure::http_failure;
+use crate::crypto::{Digest, DigestAlgorithm};
+use crate::evidence::{PartName, SignatureData};
+use crate::message::{ErrorCode, XRoadError};
+use crate::transport::{Decoder, Event, Part, PartHeaders, PartKind};
+
+/// An attachment, or the body of a REST message.
+#[derive(Debug)]
+pub struct Attachment {
+    /// Its headers, which travel on.
+    pub headers: PartHeaders,
+    /// Its bytes and their digest.
+    pub body: HashedBody,
+}
+
+/// Reads the parts of a message as they come.
+pub struct Incoming {
+    decoder: Decoder,
+    spool_directory: PathBuf,
+    /// OCSP responses about the sender's authentication chain.
+    pub ocsp: Vec<Bytes>,
+    /// The message: SOAP or REST.
+    pub message: Option<Part>,
+    /// What came with it.
+    pub attachments: Vec<Attachment>,
+    /// A fault in place of what is missing.
+    pub fault: Option<Bytes>,
+    hash_chain_result: Option<Bytes>,
+    hash_chain: Option<Bytes>,
+    signature: Option<Bytes>,
+    open: Option<(PartHeaders, Hashing)>,
+}
+
+impl Incoming {
+    /// A message with this `Content-Type`. Error: `invalid_content_type`.
+    pub fn new(worker: &Worker, content_type: &str) -> Result<Self, XRoadError> {
+        Ok(Self {
+            decoder: Decoder::new(content_type)?,
+            spool_directory: worker.shared.spool_directory.clone(),
+            ocsp: Vec::new(),
+            message: None,
+            attachments: Vec::new(),
+            fault: None,
+            hash_chain_result: None,
+            hash_chain: None,
+            signature: None,
+            open: None,
+        })
+    }
+
+    /// Reads up to and including the message part, so that its sender can be judged before the rest is taken.
+    pub async fn read_message(&mut self, source: &mut impl Source) -> Result<(), XRoadError> {
+        self.read_until(source, |this| this.message.is_some()).await.map(|_| ())
+    }
+
+    /// Reads what is left, to the closing boundary and the proper end of the HTTP body: an unfinished body is not a
+    /// message, even when its signature is complete.
+    pub async fn read_rest(&mut self, source: &mut impl Source) -> Result<(), XRoadError> {
+        self.read_until(source, |_| false).await.map(|_| ())
+    }
+
+    async fn read_until(
+        &mut self,
+        source: &mut impl Source,
+        enough: impl Fn(&Self) -> bool,
+    ) -> Result<(), XRoadError> {
+        let mut ended = false;
+        loop {
+            while let Some(event) = self.decoder.next()? {
+                self.take(event)?;
+                if enough(self) {
+                    return Ok(());
+                }
+            }
+            if ended {
+                return Ok(());
+            }
+            match source.next().await {
+                Ok(Some(bytes)) => self.decoder.feed(bytes),
+                Ok(None) => {
+                    self.decoder.finish();
+                    ended = true;
+                }
+                Err(error) => return Err(http_failure(&error, "reading the transport message")),
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) -> Result<(), XRoadError> {
+        let spooling = |error: crate::worker::HttpError| http_failure(&error, "keeping the message");
+        match event {
+            Event::Part(part) => match part.kind {
+                PartKind::OcspResponse => self.ocsp.push(part.body),
+                PartKind::Soap | PartKind::RestRequest | PartKind::RestResponse => self.message = Some(part),
+                PartKind::HashChainResult => self.hash_chain_result = Some(part.body),
+                PartKind::HashChain => self.hash_chain = Some(part.body),
+                PartKind::Signature => self.signature = Some(part.body),
+                PartKind::Fault => self.fault = Some(part.body),
+            },
+            Event::Start { headers, .. } => {
+                self.open = Some((headers, Hashing::new(&self.spool_directory)));
+            }
+            Event::Data(bytes) => {
+                if let Some((_, hashing)) = &mut self.open {
+                    hashing.write(bytes).map_err(spooling)?;
+                }
+            }
+            Event::End => {
+                if let Some((headers, hashing)) = self.open.take() {
+                    self.attachments.push(Attachment { headers, body: hashing.finish() });
+                }
+            }
+            Event::Finished => {}
+        }
+        Ok(())
+    }
+
+    /// Step: the signature is there, else `missing_signature`.
+    pub fn signature(&self) -> Result<SignatureData, XRoadError> {
+        let missing = || XRoadError::new(ErrorCode::MissingSignature, "the message has no signature");
+        Ok(SignatureData {
+            signature: self.signature.clone().ok_or_else(missing)?,
+            hash_chain_result: self.hash_chain_result.clone(),
+            hash_chain: self.hash_chain.clone(),
+        })
+    }
+
+    /// Names and digests of everything that the signature must cover, the message first.
+    pub fn part_digests(&self, message: &[u8]) -> Vec<(PartName, Digest)> {
+        let mut parts = vec![(PartName::Message, DigestAlgorithm::Sha512.digest(message))];
+        for (index, attachment) in self.attachments.iter().enumerate() {
+            parts.push((PartName::at(index + 1), attachment.body.digest));
+        }
+        parts
+    }
+}

@@ -1,0 +1,110 @@
+//! What of a message is logged (`signature.md` 7.1).
+
+use bytes::Bytes;
+
+use super::body::log_body;
+use super::context::Worker;
+use crate::evidence::SignatureData;
+use crate::log::{Body, Direction, DurableRecord, Record, reduced_rest_head};
+use crate::message::{ClientId, ErrorCode, ServiceId, SoapHeader, XRoadError};
+use crate::worker::Spool;
+
+/// What identifies a message in the log.
+pub struct Logged<'a> {
+    /// The message id.
+    pub message_id: &'a str,
+    /// Request or response.
+    pub direction: Direction,
+    /// The local party.
+    pub client: &'a ClientId,
+    /// The service that is called.
+    pub service: &'a ServiceId,
+    /// `x-road-request-id`.
+    pub request_id: Option<&'a str>,
+}
+
+/// Appends a REST message; answers when it is durable. `body` is the spooled body, if it is to be logged.
+pub async fn rest(
+    worker: &Worker,
+    logged: Logged<'_>,
+    part: Bytes,
+    body: Option<&mut Spool>,
+    signature: SignatureData,
+) -> Result<DurableRecord, XRoadError> {
+    let with_bodies = logs_bodies(worker, logged.service);
+    let message = if with_bodies { part } else { reduced_rest_head(&part) };
+    let attachments = match body {
+        Some(body) if with_bodies => vec![kept(body)?],
+        _ => Vec::new(),
+    };
+    append(worker, logged, message, attachments, signature, !with_bodies).await
+}
+
+/// Appends a SOAP message; answers when it is durable. Attachments are stored only where the signature refers to them
+/// directly, as it never does in version 7: a hash chain holds their digests.
+pub async fn soap(
+    worker: &Worker,
+    logged: Logged<'_>,
+    header: &SoapHeader,
+    soap: Bytes,
+    attachments: Vec<&mut Spool>,
+    signature: SignatureData,
+) -> Result<DurableRecord, XRoadError> {
+    let with_bodies = logs_bodies(worker, logged.service);
+    let message = if with_bodies { soap } else { super::reduced_soap::reduce(header, logged.direction) };
+    let attachments = match signature.hash_chain {
+        None if with_bodies => attachments.into_iter().map(kept).collect::<Result<_, _>>()?,
+        _ => Vec::new(),
+    };
+    append(worker, logged, message, attachments, signature, !with_bodies).await
+}
+
+async fn append(
+    worker: &Worker,
+    logged: Logged<'_>,
+    message: Bytes,
+    attachments: Vec<Body>,
+    signature: SignatureData,
+    metadata_only: bool,
+) -> Result<DurableRecord, XRoadError> {
+    let record = Record {
+        query_id: logged.message_id.to_string(),
+        message,
+        signature,
+        direction: logged.direction,
+        client: logged.client.clone(),
+        x_request_id: logged.request_id.map(str::to_string),
+        attachments,
+        metadata_only,
+    };
+    let durable = worker.shared.log.append(record).await?;
+    if worker.shared.config.timestamp.immediately {
+        let stamped = worker.shared.stamper.stamp_now(durable.id()).await;
+        stamped.map_err(|error| error.within(ErrorCode::LoggingFailed))?;
+    }
+    Ok(durable)
+}
+
+fn kept(body: &mut Spool) -> Result<Body, XRoadError> {
+    log_body(body).map_err(|error| {
+        XRoadError::new(ErrorCode::IoError, format!("the body cannot be kept: {error}"))
+            .within(ErrorCode::LoggingFailed)
+    })
+}
+
+/// Whether bodies of messages to and from this service are logged: the switch of a local service, else the
+/// configured one, inverted for the providers that the configuration lists.
+pub fn logs_bodies(worker: &Worker, service: &ServiceId) -> bool {
+    let registry = worker.shared.registry.load();
+    if let Some(own) = registry.service(service).and_then(|service| service.log_bodies) {
+        return own;
+    }
+    let log = &worker.shared.config.log;
+    log.bodies != log.bodies_except.contains(&service.client())
+}
+
+/// The refusal of a body that is larger than what may be logged.
+pub fn too_large(limit: u64) -> XRoadError {
+    let text = format!("message body exceeds the largest that is logged: {limit} bytes");
+    XRoadError::new(ErrorCode::LoggingFailed, text)
+}

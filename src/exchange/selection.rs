@@ -1,0 +1,197 @@
+//! Which of a provider's security servers a message goes to (`transport.md` 2.7).
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::context::Worker;
+use super::http_failure::http_failure;
+use super::peer;
+use crate::message::{ClientId, ErrorCode, XRoadError};
+use crate::time::UnixTime;
+use crate::trust::TrustSnapshot;
+use crate::worker::{ClientConnection, HttpError, Target, resolve};
+
+/// Sets of addresses remembered at most (X-Road 7.8: 10,000).
+const FASTEST_SETS_MAX: usize = 10_000;
+/// How long a remembered address may take to connect before the others are tried.
+const REMEMBERED_CONNECT: Duration = Duration::from_secs(5);
+
+/// For each set of addresses, the one that connected fastest last, for a configured time.
+#[derive(Debug, Default)]
+pub struct FastestAddresses(HashMap<Vec<String>, (String, UnixTime)>);
+
+impl FastestAddresses {
+    fn get(&self, set: &[String], now: UnixTime) -> Option<String> {
+        self.0.get(set).filter(|(_, until)| now < *until).map(|(address, _)| address.clone())
+    }
+
+    fn remember(&mut self, set: Vec<String>, address: String, until: UnixTime) {
+        if self.0.len() >= FASTEST_SETS_MAX {
+            self.0.clear();
+        }
+        self.0.insert(set, (address, until));
+    }
+
+    fn forget(&mut self, set: &[String]) {
+        self.0.remove(set);
+    }
+}
+
+/// A connection to one of the provider's servers, its certificate verified for this provider.
+pub struct Chosen {
+    /// The connection, idle.
+    pub connection: ClientConnection,
+    /// The address from the global configuration.
+    pub address: String,
+    /// Value of the Host header field: a dummy when there were several addresses (X-Road 7.8 behaviour).
+    pub host: String,
+}
+
+/// Connects to a server of `provider` and verifies it. Each failing address is dropped and the others are tried; the
+/// last failure is the answer when none is left: `ssl_authentication_failed…` or `network_error`.
+pub async fn connect(
+    worker: &Rc<Worker>,
+    trust: &TrustSnapshot,
+    provider: &ClientId,
+    addresses: Vec<String>,
+) -> Result<Chosen, XRoadError> {
+    let port = worker.shared.config.proxy.server_port;
+    let timeout = Duration::from_millis(worker.shared.config.proxy.client_timeout_ms);
+    if let [address] = addresses.as_slice() {
+        let connection = attempt(worker, address, timeout).await.map_err(|error| failure(&error, address))?;
+        peer::verify_server(worker, trust, provider, address, &connection).await?;
+        return Ok(Chosen { connection, address: address.clone(), host: format!("{address}:{port}") });
+    }
+    connect_fastest(worker, trust, provider, addresses, timeout).await
+}
+
+async fn connect_fastest(
+    worker: &Rc<Worker>,
+    trust: &TrustSnapshot,
+    provider: &ClientId,
+    addresses: Vec<String>,
+    timeout: Duration,
+) -> Result<Chosen, XRoadError> {
+    let host = format!("localhost:{}", worker.shared.config.proxy.server_port);
+    let mut set = addresses;
+    set.sort();
+    let remembered = worker.fastest.borrow().get(&set, worker.now());
+    if let Some(address) = remembered {
+        if let Ok(connection) = attempt(worker, &address, REMEMBERED_CONNECT.min(timeout)).await
+            && peer::verify_server(worker, trust, provider, &address, &connection).await.is_ok()
+        {
+            return Ok(Chosen { connection, address, host });
+        }
+        worker.fastest.borrow_mut().forget(&set);
+    }
+    let mut left = set.clone();
+    let mut limit = timeout;
+    let mut last = XRoadError::new(ErrorCode::NetworkError, "no security server of the provider answers");
+    while !left.is_empty() {
+        match race(worker, &left, limit).await {
+            Err(error) => {
+                last = http_failure(&error, "connecting to the provider's security servers");
+                break;
+            }
+            Ok((connection, address)) => {
+                match peer::verify_server(worker, trust, provider, &address, &connection).await {
+                    Ok(()) => {
+                        let life = worker.shared.config.proxy.fastest_selection_secs as i64;
+                        if life > 0 {
+                            let until = worker.now().plus_secs(life);
+                            worker.fastest.borrow_mut().remember(set, address.clone(), until);
+                        }
+                        return Ok(Chosen { connection, address, host });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%address, %error, "a security server of the provider was not accepted");
+                        left.retain(|other| *other != address);
+                        limit = (limit / 2).max(REMEMBERED_CONNECT);
+                        last = error;
+                    }
+                }
+            }
+        }
+    }
+    Err(last)
+}
+
+/// Connects to all addresses at once; the first that is ready wins and the others are dropped.
+async fn race(
+    worker: &Rc<Worker>,
+    addresses: &[String],
+    limit: Duration,
+) -> Result<(ClientConnection, String), HttpError> {
+    let mut attempts = JoinSet::new();
+    for address in addresses {
+        let (worker, address) = (Rc::clone(worker), address.clone());
+        attempts.spawn_local(async move {
+            let result = attempt(&worker, &address, limit).await;
+            (result, address)
+        });
+    }
+    let mut last = HttpError::Misuse("no address to connect to");
+    while let Some(joined) = attempts.join_next().await {
+        match joined {
+            Ok((Ok(connection), address)) => return Ok((connection, address)),
+            Ok((Err(error), _)) => last = error,
+            Err(_) => {}
+        }
+    }
+    Err(last)
+}
+
+async fn attempt(worker: &Worker, address: &str, limit: Duration) -> Result<ClientConnection, HttpError> {
+    let target = target(worker, address).await?;
+    if worker.shared.config.proxy.connection_reuse {
+        worker.peers.acquire(&target, limit).await
+    } else {
+        worker.peers.connect(&target, limit).await
+    }
+}
+
+/// A connection that nobody used before, for the one repetition that a failed reused connection permits.
+pub async fn reconnect(worker: &Worker, address: &str) -> Result<ClientConnection, XRoadError> {
+    let limit = Duration::from_millis(worker.shared.config.proxy.client_timeout_ms);
+    let connected = async { worker.peers.connect(&target(worker, address).await?, limit).await };
+    connected.await.map_err(|error| failure(&error, address))
+}
+
+async fn target(worker: &Worker, address: &str) -> Result<Target, HttpError> {
+    let addresses = resolve(address, worker.shared.config.proxy.server_port).await?;
+    Ok(Target::tls(addresses, address, worker.shared.peer_tls.clone()))
+}
+
+fn failure(error: &HttpError, address: &str) -> XRoadError {
+    let whom = format!("security server {address}");
+    match error {
+        HttpError::Tls(_) => {
+            let text = format!("{whom}: TLS handshake failed: {error}");
+            XRoadError::new(ErrorCode::SslAuthenticationFailed, text)
+        }
+        HttpError::Timeout(_) | HttpError::UnknownHost(_) => {
+            XRoadError::new(ErrorCode::NetworkError, format!("{whom}: {error}"))
+        }
+        _ => http_failure(error, &whom),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fastest_address_is_forgotten_after_its_time() {
+        let mut fastest = FastestAddresses::default();
+        let set = vec!["a".to_string(), "b".to_string()];
+        let at = UnixTime::from_secs;
+        fastest.remember(set.clone(), "b".into(), at(100));
+        assert_eq!(fastest.get(&set, at(99)).as_deref(), Some("b"));
+        assert_eq!(fastest.get(&set, at(100)), None);
+        fastest.forget(&set);
+        assert_eq!(fastest.get(&set, at(1)), None);
+    }
+}

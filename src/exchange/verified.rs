@@ -1,0 +1,52 @@
+//! Messages that were verified. Only [`verify`] makes one, and only with one is a message delivered.
+
+use super::context::Worker;
+use super::incoming::Incoming;
+use crate::evidence::{PartName, SignatureData, SignedPart, VerifiedSignature, VerifyMode, VerifyRequest};
+use crate::message::{ClientId, ErrorCode, XRoadError};
+use crate::trust::TrustSnapshot;
+
+/// A message whose signature covers every part of it and was made by the member that it is said to be from.
+#[derive(Debug)]
+pub struct Verified<M> {
+    /// The message.
+    pub message: M,
+    /// Its signature, as it is logged.
+    pub signature: SignatureData,
+    /// Who signed.
+    pub signer: VerifiedSignature,
+}
+
+/// Step: verifies the signature of a received message against `signer`, for now. Each signature document is verified
+/// once; other messages of its batch are checked against the verified root. Error: `signature_verification…`.
+pub fn verify<M>(
+    worker: &Worker,
+    trust: &TrustSnapshot,
+    incoming: &Incoming,
+    message_bytes: &[u8],
+    signer: &ClientId,
+    message: M,
+) -> Result<Verified<M>, XRoadError> {
+    let signature = incoming.signature()?;
+    let digests = incoming.part_digests(message_bytes);
+    let parts: Vec<SignedPart<'_>> = digests
+        .iter()
+        .map(|(name, digest)| SignedPart {
+            name: *name,
+            digest: *digest,
+            bytes: (*name == PartName::Message).then_some(message_bytes),
+        })
+        .collect();
+    let request = VerifyRequest {
+        data: &signature,
+        parts: &parts,
+        signer,
+        at: worker.now(),
+        global_conf: &trust.global_conf,
+        policy: &trust.policy,
+        mode: VerifyMode::Exchange,
+    };
+    let verified = worker.verified.borrow_mut().verify(&request, &trust.global_conf);
+    let signer = verified.map_err(|error| error.within(ErrorCode::SignatureVerification))?;
+    Ok(Verified { message, signature, signer })
+}
