@@ -4,15 +4,18 @@
 //! * [`verify`], [`VerificationCache`]: signatures checked in full, or once for a whole batch.
 //! * [`hash_chain`]: Merkle trees over a batch and the path of one message through them.
 //! * [`asic`]: ASiC-E containers, read strictly and written as official servers write them.
+//! * [`judge()`]: the verdict on a container, at the time of its time-stamp.
 //! * [`timestamp`]: RFC 3161 time-stamps, single and batch.
 
 pub mod asic;
 mod base64;
 pub mod hash_chain;
+mod judge;
 mod part;
 mod signature;
 pub mod timestamp;
 
+pub use judge::{Attachments, Verdict, Warning, judge};
 pub use part::{
     PartName, SIGNATURE_DOCUMENT, SIGNATURE_HASH_CHAIN, SIGNATURE_HASH_CHAIN_RESULT, TIMESTAMP_HASH_CHAIN,
     TIMESTAMP_HASH_CHAIN_RESULT,

@@ -75,7 +75,7 @@ fn deflate(content: &[u8]) -> Vec<u8> {
 fn dos_time(at: UnixTime) -> (u16, u16) {
     let (year, month, day, hour, minute, second, _) = at.civil();
     let year = year.clamp(1980, 2107) as u32 - 1980;
-    ((year << 9 | month << 5 | day) as u16, (hour << 11 | minute << 5 | second / 2) as u16)
+    ((year << 9 | month << 5 | day) as u16, (hour << 11 | minute << 5 | (second / 2)) as u16)
 }
 
 fn put_u16(out: &mut Vec<u8>, values: &[u16]) {

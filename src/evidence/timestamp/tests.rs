@@ -66,17 +66,17 @@ fn refuses_other_data_other_authorities_and_expired_ones() {
     let token = parse_response(&response(&tsa, b"data", "2026-06-01T10:20:30Z")).unwrap();
     let policy = Policy::default();
     let verify = |data: &[u8], listed: &[Certificate]| token.verify(data, listed, &policy).unwrap_err();
-    assert_eq!(verify(b"other", &[tsa.certificate.clone()]), TimestampError::OtherData);
+    assert_eq!(verify(b"other", std::slice::from_ref(&tsa.certificate)), TimestampError::OtherData);
     assert_eq!(verify(b"data", &[]), TimestampError::NoAuthority);
     assert_eq!(verify(b"data", &[authority("Other").certificate]), TimestampError::UnknownAuthority);
     // Same name and serial number, another key: the certificate that the token names is not the listed one.
     let namesake = authority("TSA").certificate;
-    assert!(matches!(verify(b"data", &[namesake.clone()]), TimestampError::Signer(_)));
+    assert!(matches!(verify(b"data", std::slice::from_ref(&namesake)), TimestampError::Signer(_)));
     assert!(token.verify(b"data", &[namesake, tsa.certificate.clone()], &policy).is_ok());
     for time in ["2025-12-31T23:59:59Z", "2027-01-02T00:00:00Z"] {
         let token = parse_response(&response(&tsa, b"data", time)).unwrap();
         assert!(matches!(
-            token.verify(b"data", &[tsa.certificate.clone()], &policy),
+            token.verify(b"data", std::slice::from_ref(&tsa.certificate), &policy),
             Err(TimestampError::Signer(_))
         ));
     }

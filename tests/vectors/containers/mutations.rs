@@ -1,0 +1,419 @@
+//! Altered containers: none that says something else is accepted, whatever was done to it.
+//!
+//! `HERMOD_MUTATIONS` sets how many random alterations each container suffers (60 by default).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use hermod::evidence::asic::{Container, Entry, read_archive};
+use hermod::evidence::{Verdict, judge};
+use hermod::trust::{GlobalConf, Policy};
+
+use super::builder::{Record, build};
+use super::read;
+use crate::common::vectors;
+
+const SEEDS: [&str; 11] = [
+    "captures/evidence/rest-get-forced-stamp/ss0-request.asice",
+    "captures/evidence/rest-get-forced-stamp/ss0-response.asice",
+    "captures/evidence/rest-post-1k/ss0-request.asice",
+    "captures/evidence/rest-204/ss0-response.asice",
+    "captures/evidence/soap-attachment/ss0-request.asice",
+    "captures/evidence/soap-two-attachments/ss0-response.asice",
+    "captures/evidence/soap-forced-stamp/ss0-response.asice",
+    "captures/batch/batch-0021/ss0-request.asice",
+    "captures/batch/batch-0007/ss0-request.asice",
+    "captures/batch/batch-0084/ss1-response.asice",
+    "captures/batch/batch-0037/ss0-request.asice",
+];
+const MESSAGE: &str = "message.xml";
+const SIGNATURE: &str = "META-INF/signatures.xml";
+
+/// A valid container of an official server.
+struct Seed {
+    name: &'static str,
+    bytes: Bytes,
+    entries: Vec<Entry>,
+    container: Container,
+    verdict: Verdict,
+}
+
+struct Bench {
+    seeds: Vec<Seed>,
+    conf: GlobalConf,
+}
+
+impl Bench {
+    fn new() -> Option<Self> {
+        let root: PathBuf = vectors()?;
+        let conf = GlobalConf::load_dir(&root.join("captures/trust/verificationconf")).unwrap();
+        let seeds = SEEDS.map(|name| {
+            let bytes = read(&root.join(name));
+            let verdict = judge(&bytes, &conf, &Policy::STRICT);
+            assert!(verdict.is_valid(), "{name}: {:?}", verdict.error);
+            let (entries, container) = (read_archive(&bytes).unwrap(), Container::parse(&bytes).unwrap());
+            Seed { name, bytes, entries, container, verdict }
+        });
+        Some(Self { seeds: seeds.into(), conf })
+    }
+
+    fn judge(&self, bytes: Vec<u8>) -> Verdict {
+        judge(&Bytes::from(bytes), &self.conf, &Policy::STRICT)
+    }
+
+    /// Whatever is accepted must say exactly what the untouched container says.
+    fn check(&self, seed: &Seed, what: &str, bytes: Vec<u8>) {
+        let bytes = Bytes::from(bytes);
+        let verdict = judge(&bytes, &self.conf, &Policy::STRICT);
+        if !verdict.is_valid() {
+            assert!(verdict.signer.is_none() && verdict.time.is_none(), "{} {what}", seed.name);
+            return;
+        }
+        let container = Container::parse(&bytes).unwrap();
+        let context = format!("{} {what}", seed.name);
+        assert_eq!(container.message, seed.container.message, "{context}");
+        assert_eq!(verdict.signer, seed.verdict.signer, "{context}");
+        assert_eq!(verdict.time, seed.verdict.time, "{context}");
+        assert_eq!(verdict.signing_certificate, seed.verdict.signing_certificate, "{context}");
+        for (number, data) in &container.attachments {
+            assert_eq!(Some(data), seed.container.attachments.get(number), "{context}");
+            assert!(verdict.attachments.verified.contains(number), "{context}");
+        }
+        let covered = |verdict: &Verdict| {
+            let mut all = [verdict.attachments.verified.clone(), verdict.attachments.absent.clone()].concat();
+            all.sort_unstable();
+            all
+        };
+        assert_eq!(covered(&verdict), covered(&seed.verdict), "{context}");
+    }
+
+    fn refuse(&self, seed: &Seed, what: &str, bytes: Vec<u8>) {
+        assert!(!self.judge(bytes).is_valid(), "{}: accepted with {what}", seed.name);
+    }
+
+    fn accept(&self, seed: &Seed, what: &str, bytes: Vec<u8>) -> Verdict {
+        let verdict = self.judge(bytes);
+        assert!(verdict.is_valid(), "{}: refused with {what}: {:?}", seed.name, verdict.error);
+        verdict
+    }
+}
+
+impl Seed {
+    fn records(&self) -> Vec<Record> {
+        self.entries.iter().map(|entry| Record::deflated(&entry.name, &entry.data)).collect()
+    }
+
+    /// The container with one entry replaced, everything else as it was.
+    fn with(&self, name: &str, data: &[u8]) -> Vec<u8> {
+        let mut records = self.records();
+        for record in &mut records {
+            if record.name == name {
+                *record = Record::deflated(name, data);
+            }
+        }
+        build(&records, b"")
+    }
+
+    fn entry(&self, name: &str) -> Option<&[u8]> {
+        self.entries.iter().find(|entry| entry.name == name).map(|entry| entry.data.as_ref())
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.entry(name).map_or("", |data| std::str::from_utf8(data).unwrap())
+    }
+}
+
+/// SplitMix64: small, seeded, the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound.max(1) as u64) as usize
+    }
+}
+
+/// One random alteration of one entry's content.
+fn alter(data: &mut Vec<u8>, random: &mut Random) -> String {
+    let at = random.below(data.len());
+    match random.below(8) {
+        0 | 1 => {
+            let bit = random.below(8);
+            if let Some(byte) = data.get_mut(at) {
+                *byte ^= 1 << bit;
+            }
+            format!("bit {bit} of byte {at} flipped")
+        }
+        2 => {
+            let length = random.below(40).min(data.len() - at);
+            data.drain(at..at + length);
+            format!("{length} bytes removed at {at}")
+        }
+        3 => {
+            let piece = data[at..(at + random.below(200)).min(data.len())].to_vec();
+            data.splice(at..at, piece);
+            format!("a piece doubled at {at}")
+        }
+        4 => {
+            let pieces: [&[u8]; 9] =
+                [b" ", b"<!---->", b"<?x?>", b"&#65;", b"\0", b"<![CDATA[]]>", b"A", b"=", b"\r\n"];
+            let piece = pieces[random.below(pieces.len())];
+            data.splice(at..at, piece.iter().copied());
+            format!("{:?} inserted at {at}", String::from_utf8_lossy(piece))
+        }
+        5 => {
+            if let Some(byte) = data.get_mut(at) {
+                *byte = b'A' + random.below(26) as u8;
+            }
+            format!("a letter put at {at}")
+        }
+        6 => {
+            data.truncate(at);
+            format!("cut at {at}")
+        }
+        _ => {
+            let other = random.below(data.len());
+            if at < data.len() && other < data.len() {
+                data.swap(at, other);
+            }
+            format!("bytes {at} and {other} exchanged")
+        }
+    }
+}
+
+#[test]
+fn accepts_no_randomly_altered_container_that_says_something_else() {
+    let Some(bench) = Bench::new() else { return };
+    let count: usize = std::env::var("HERMOD_MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
+    for (number, seed) in bench.seeds.iter().enumerate() {
+        let mut random = Random(number as u64);
+        for round in 0..count {
+            if round % 4 == 3 {
+                let mut bytes = seed.bytes.to_vec();
+                let what = alter(&mut bytes, &mut random);
+                bench.check(seed, &format!("file: {what}"), bytes);
+                continue;
+            }
+            let candidates: Vec<&Entry> = seed
+                .entries
+                .iter()
+                .filter(|entry| !entry.name.to_lowercase().ends_with("manifest.xml"))
+                .collect();
+            let entry = candidates[random.below(candidates.len())];
+            let mut data = entry.data.to_vec();
+            let what = alter(&mut data, &mut random);
+            bench.check(seed, &format!("{}: {what}", entry.name), seed.with(&entry.name, &data));
+        }
+    }
+}
+
+#[test]
+fn accepts_no_entry_of_another_container() {
+    let Some(bench) = Bench::new() else { return };
+    for seed in &bench.seeds {
+        for other in &bench.seeds {
+            for entry in other.entries.iter().filter(|entry| seed.entry(&entry.name).is_some()) {
+                let what = format!("{} of {}", entry.name, other.name);
+                bench.check(seed, &what, seed.with(&entry.name, &entry.data));
+            }
+        }
+    }
+}
+
+#[test]
+fn accepts_no_container_without_one_of_its_parts() {
+    let Some(bench) = Bench::new() else { return };
+    for seed in &bench.seeds {
+        for index in 0..seed.entries.len() {
+            let mut records = seed.records();
+            let removed = records.remove(index);
+            let bytes = build(&records, b"");
+            if removed.name.starts_with("attachment") {
+                let verdict = bench.accept(seed, "an attachment taken out", bytes);
+                assert_eq!(verdict.attachments.absent, [1]);
+                assert!(verdict.attachments.verified.is_empty());
+            } else if removed.name.to_lowercase().ends_with("manifest.xml") {
+                bench.accept(seed, "a manifest taken out", bytes);
+            } else {
+                bench.refuse(seed, &format!("{} taken out", removed.name), bytes);
+            }
+        }
+    }
+}
+
+#[test]
+fn accepts_no_archive_that_can_be_read_in_two_ways() {
+    let Some(bench) = Bench::new() else { return };
+    type Change = fn(&mut Vec<Record>);
+    let changes: [(&str, Change); 22] = [
+        ("a second message", |r| r.push(Record::deflated(MESSAGE, b"other"))),
+        ("the same message twice", |r| r.push(r[1].clone())),
+        ("a second message before", |r| r.insert(0, Record::deflated(MESSAGE, b"other"))),
+        ("a message in other letters", |r| r.push(Record::deflated("MESSAGE.xml", b"other"))),
+        ("a message in a folder up", |r| r.push(Record::deflated("x/../message.xml", b"other"))),
+        ("a second signature file", |r| r.push(Record::deflated("META-INF/signatures1.xml", b"<x/>"))),
+        ("an uncovered attachment", |r| r.push(Record::deflated("attachment7", b"other"))),
+        ("an attachment without number", |r| r.push(Record::deflated("attachmentx", b"other"))),
+        ("an uncovered file", |r| r.push(Record::deflated("invoice.pdf", b"other"))),
+        ("a record that the directory does not list", |r| {
+            r.insert(1, Record { in_directory: false, ..Record::deflated(MESSAGE, b"other") });
+        }),
+        ("another local name", |r| r[1].local_name = "message.xmk".to_owned()),
+        ("another local method", |r| r[1].local_method = 0),
+        ("another local flag", |r| r[1].local_flags &= !0x0800),
+        ("a missing descriptor", |r| r[1].local_flags &= !8),
+        ("encryption", |r| (r[1].flags, r[1].local_flags) = (0x0809, 0x0809)),
+        ("bytes before a record", |r| r[1].gap = b"gap".to_vec()),
+        ("bytes after compressed data", |r| {
+            r[1].packed.extend_from_slice(b"tail");
+            r[1].packed_size += 4;
+        }),
+        ("a wrong checksum", |r| r[1].crc ^= 1),
+        ("a wrong size", |r| r[1].size += 1),
+        ("an unknown method", |r| (r[1].method, r[1].local_method) = (12, 12)),
+        ("a huge declared size", |r| r[1].size = 0xffff_fff0),
+        ("a zip64 size", |r| (r[1].size, r[1].packed_size) = (u32::MAX, u32::MAX)),
+    ];
+    for seed in &bench.seeds {
+        for (what, change) in changes {
+            let mut records = seed.records();
+            change(&mut records);
+            bench.refuse(seed, what, build(&records, b""));
+        }
+        bench.refuse(seed, "bytes at the end", [&seed.bytes, b"x".as_slice()].concat());
+        bench.refuse(seed, "bytes at the start", [b"x".as_slice(), &seed.bytes].concat());
+        bench.refuse(seed, "itself appended", [&seed.bytes[..], &seed.bytes[..]].concat());
+    }
+}
+
+#[test]
+fn accepts_other_archives_of_the_same_content() {
+    let Some(bench) = Bench::new() else { return };
+    for seed in &bench.seeds {
+        let stored: Vec<Record> = seed.entries.iter().map(|e| Record::stored(&e.name, &e.data)).collect();
+        bench.accept(seed, "stored entries", build(&stored, b"any comment"));
+        let mut reversed = seed.records();
+        reversed.reverse();
+        bench.accept(seed, "entries in another order", build(&reversed, b""));
+        let mut free = seed.records();
+        free.iter_mut().for_each(|record| {
+            record.extra = vec![0xfe, 0xca, 2, 0, 1, 2];
+            record.descriptor_signature = false;
+        });
+        free.insert(2, Record::stored("META-INF/", b""));
+        bench.accept(seed, "extra fields, a folder, bare descriptors", build(&free, b""));
+    }
+}
+
+#[test]
+fn accepts_no_document_with_more_in_it() {
+    let Some(bench) = Bench::new() else { return };
+    let doctype = "<!DOCTYPE x [<!ENTITY e SYSTEM \"file:///etc/passwd\"><!ENTITY f \"&e;&e;\">]>";
+    for seed in &bench.seeds {
+        for entry in seed.entries.iter().filter(|e| e.name.ends_with(".xml") && e.data.starts_with(b"<")) {
+            if entry.name.to_lowercase().ends_with("manifest.xml") {
+                continue;
+            }
+            let text = seed.text(&entry.name);
+            let root = text.find("<?xml").map_or(0, |_| text.find("?>").map_or(0, |at| at + 2));
+            let (before, after) = text.split_at(root);
+            bench.refuse(
+                seed,
+                "a document type",
+                seed.with(&entry.name, format!("{before}{doctype}{after}").as_bytes()),
+            );
+            bench.refuse(seed, "a second root", seed.with(&entry.name, format!("{text}<x/>").as_bytes()));
+        }
+        let signature = seed.text(SIGNATURE);
+        let deep = "<x>".repeat(100_000) + &"</x>".repeat(100_000);
+        let wide = "<x/>".repeat(120_000);
+        let copy =
+            signature.get(signature.find("<ds:Signature ").unwrap()..signature.rfind("</asic:").unwrap());
+        let object = "</xades:UnsignedSignatureProperties>";
+        let places = [object, "</ds:Signature>", "<ds:Object>", "</asic:XAdESSignatures>"];
+        for place in places {
+            let put = |piece: &str| {
+                seed.with(SIGNATURE, signature.replacen(place, &format!("{piece}{place}"), 1).as_bytes())
+            };
+            bench.refuse(seed, &format!("deep nesting before {place}"), put(&deep));
+            bench.refuse(seed, &format!("a second signature before {place}"), put(copy.unwrap()));
+            bench.check(seed, &format!("many elements before {place}"), put(&wide));
+        }
+        for (what, from, to) in [
+            ("no OCSP answers", "xades:OCSPValues", "xades:Values"),
+            ("another id", "Id=\"signed-properties\"", "Id=\"other-properties\""),
+            ("another target", "URI=\"#signed-properties\"", "URI=\"#signature\""),
+            ("another algorithm", "rsa-sha512", "rsa-sha256"),
+            ("MD5", "http://www.w3.org/2001/04/xmlenc#sha512", "http://www.w3.org/2001/04/xmldsig-more#md5"),
+            ("a remote reference", "URI=\"/message.xml\"", "URI=\"http://127.0.0.1/message.xml\""),
+            ("a doubled id", "<ds:KeyInfo>", "<ds:KeyInfo Id=\"signed-properties\">"),
+            ("a policy of its own", "urn:oid:1.3.6.1.4.1.3516.16.2", "urn:oid:1.3.6.1.4.1.3516.16.3"),
+        ] {
+            if signature.contains(from) {
+                bench.refuse(seed, what, seed.with(SIGNATURE, signature.replace(from, to).as_bytes()));
+            }
+        }
+    }
+}
+
+#[test]
+fn accepts_no_hash_chain_that_is_no_path() {
+    let Some(bench) = Bench::new() else { return };
+    let step = |id: usize, items: &str| format!("<h:HashStep id=\"STEP{id}\">{items}</h:HashStep>");
+    let chain = |steps: String| {
+        format!(
+            "<h:HashChain xmlns=\"http://www.w3.org/2000/09/xmldsig#\" xmlns:h=\"http://cyber.ee/hashchain\">\
+             <h:DefaultDigestMethod Algorithm=\"http://www.w3.org/2001/04/xmlenc#sha512\"/>{steps}</h:HashChain>"
+        )
+    };
+    let refer = |id: usize| format!("<h:StepRef URI=\"#STEP{id}\"/>");
+    let mut chains: BTreeMap<&str, String> = BTreeMap::new();
+    chains.insert("a cycle of one", chain(step(0, &refer(0))));
+    chains.insert("a cycle of two", chain(step(0, &refer(1)) + &step(1, &refer(0))));
+    chains
+        .insert("a fan of doublings", chain((0..60).map(|id| step(id, &refer(id + 1).repeat(2))).collect()));
+    chains.insert("a long path", chain((0..2000).map(|id| step(id, &refer(id + 1))).collect()));
+    chains.insert("a remote step", chain(step(0, "<h:StepRef URI=\"http://127.0.0.1/x#STEP0\"/>")));
+    chains.insert("nothing", chain(String::new()));
+    chains.insert("a large document", chain(step(0, &" ".repeat(5_000_000))));
+    for seed in &bench.seeds {
+        for name in ["sig-hashchain.xml", "ts-hashchain.xml"] {
+            if seed.entry(name).is_none() {
+                continue;
+            }
+            for (what, chain) in &chains {
+                bench.refuse(seed, &format!("{what} in {name}"), seed.with(name, chain.as_bytes()));
+            }
+        }
+    }
+}
+
+#[test]
+fn an_entry_that_inflates_without_end_costs_nothing() {
+    let Some(bench) = Bench::new() else { return };
+    let seed = &bench.seeds[2];
+    let zeros = vec![0; 8 * 1024 * 1024];
+    // Declared honestly, many times: refused by the sum before anything is inflated.
+    let mut records = seed.records();
+    let bomb = Record::deflated("attachment2", &zeros);
+    for number in 2..100 {
+        records.push(Record {
+            name: format!("attachment{number}"),
+            local_name: format!("attachment{number}"),
+            ..bomb.clone()
+        });
+    }
+    bench.refuse(seed, "attachments of 800 MiB", build(&records, b""));
+    // Declared too small.
+    let mut records = seed.records();
+    records.push(Record { size: 10, ..bomb });
+    bench.refuse(seed, "an attachment that lies about its size", build(&records, b""));
+}
