@@ -8,6 +8,7 @@
 //! * [`Encoder`]: the transport message as official servers write it.
 //! * [`RelatedReader`], [`RelatedWriter`]: `multipart/related` of information systems and services.
 
+mod answer;
 mod boundary;
 mod decoder;
 mod delimiter;
@@ -20,6 +21,7 @@ mod related;
 #[cfg(test)]
 mod tests;
 
+pub use answer::{Answer, check_hash_algorithm};
 pub use boundary::{BOUNDARY_LETTERS, Boundary};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
