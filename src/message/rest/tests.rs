@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use proptest::prelude::*;
 
 use super::*;
 use crate::crypto::sha512;
@@ -196,4 +197,38 @@ fn trap_transport_25_a_body_of_get_or_delete_is_not_delivered() {
     let delivered = |method| from_client(method, PETS, &[CONSUMER]).unwrap().body_is_delivered();
     assert!(["POST", "PUT", "PATCH"].into_iter().all(delivered));
     assert!(!["GET", "DELETE", "HEAD", "OPTIONS", "TRACE"].into_iter().any(delivered));
+}
+
+#[test]
+fn trap_transport_28_a_packed_body_passes_as_it_is() {
+    let request = from_client("GET", PETS, &[CONSUMER, ("Accept-Encoding", "gzip")]).unwrap();
+    assert!(request.service_headers().any(|(name, value)| name == "Accept-Encoding" && &*value == b"gzip"));
+    let headers = [(&b"Content-Encoding"[..], &b"gzip"[..])];
+    let response = RestResponse::from_service(200, b"OK", headers, &response_ids(&request)).unwrap();
+    let parsed = RestResponse::parse(response.part().clone()).unwrap();
+    assert!(parsed.client_headers().any(|(name, value)| name == "Content-Encoding" && &*value == b"gzip"));
+}
+
+proptest! {
+    #[test]
+    fn a_part_that_is_accepted_is_the_one_a_careful_server_would_write(
+        at in 0usize..200,
+        with in prop::sample::select(vec!["\0", "\r", "\n", "\r\n", ":", " ", "%", "/", "?", "#", "\u{e9}", "x"]),
+    ) {
+        let part = format!("GET\r\n{PETS}/a?b=c\r\nX-Road-Client:A/B/C\r\nX-Road-Id:1\r\nx-road-request-id:2\r\n");
+        let at = at.min(part.len());
+        let changed = [&part[..at], with, &part[at..]].concat();
+        if let Ok(request) = parse(&changed) {
+            let mut again = format!("{}\r\n{}\r\n", request.method(), request.target());
+            request.headers().for_each(|(name, value)| again.push_str(&format!("{name}:{value}\r\n")));
+            prop_assert_eq!(again, changed);
+        }
+    }
+
+    #[test]
+    fn any_target_is_refused_or_becomes_a_part_that_is_accepted(target in "(/r1/a/b/c/d/e)?[ -~\u{80}-\u{ff}]{0,20}") {
+        if let Ok(request) = from_client("GET", &target, &[CONSUMER]) {
+            prop_assert!(RestRequest::parse(request.part().clone()).is_ok());
+        }
+    }
 }

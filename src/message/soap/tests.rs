@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use proptest::prelude::*;
 
 use super::*;
 use crate::message::{ErrorCode, XRoadError};
@@ -193,4 +194,23 @@ fn an_answer_of_the_server_itself_copies_the_headers() {
     let answer = parse(std::str::from_utf8(&answer).unwrap()).unwrap();
     assert_eq!(answer.header(), message.header());
     assert_eq!(answer.body_element(), "getResponse");
+}
+
+proptest! {
+    #[test]
+    fn damage_anywhere_never_breaks_the_response_that_is_made(
+        at in 0usize..1500,
+        with in prop::sample::select(vec!["<", ">", "/", "&", "\"", " ", "<!--x-->", "<![CDATA[x]]>", "\r\n", "<x:issue/>", "\u{e9}"]),
+    ) {
+        let text = with_headers("<x:requestHash algorithmId='a'>old</x:requestHash>");
+        let at = at.min(text.len());
+        let changed = [&text[..at], with, &text[at..]].concat();
+        if let Ok(Soap::Message(message)) = Soap::parse(changed.into_bytes().into()) {
+            let Ok(Soap::Message(response)) = Soap::parse(message.with_request_hash("h")) else {
+                return Err(TestCaseError::fail("the response is not a message"));
+            };
+            prop_assert!(message.header().check_consistent(response.header()).is_ok());
+            prop_assert!(response.header().check_request_hash("h").is_ok());
+        }
+    }
 }
