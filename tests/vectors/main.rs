@@ -9,5 +9,6 @@ mod message;
 mod registry;
 mod signatures;
 mod signer;
+mod signer_selection;
 mod transport;
 mod trust;
