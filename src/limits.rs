@@ -42,6 +42,8 @@ pub const ATTACHMENTS_MAX: usize = 1000;
 pub const OCSP_PARTS_MAX: usize = 10;
 /// One OCSP response.
 pub const OCSP_RESPONSE_BYTES_MAX: usize = 64 * 1024;
+/// A time-stamping authority's answer.
+pub const TIMESTAMP_RESPONSE_BYTES_MAX: usize = 256 * 1024;
 /// The SOAP part of a message, held in memory while it is parsed.
 pub const SOAP_PART_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// The REST head part of a transport message.
