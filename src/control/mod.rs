@@ -1,18 +1,33 @@
 //! The control plane: ordinary asynchronous code beside the messages' path. It publishes snapshots that the data
 //! plane reads, and never makes a message wait.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::trust::TrustSnapshot;
+
 mod declaration;
 mod fetch;
 mod globalconf_store;
+mod ocsp;
+mod ocsp_schedule;
+mod ocsp_store;
 mod random;
 mod registry_db;
 mod registry_rows;
 
 pub use declaration::{load as load_declaration, parse as parse_declaration};
 pub use fetch::{Answer, Fetch, FetchError, HttpFetcher, Request, Timeouts};
-pub use globalconf_store::{GlobalConfStore, Metadata, StoredGlobalConf, StoredInstance, StoredPart};
+pub use globalconf_store::{Fingerprint, GlobalConfStore, StoredPart};
+pub use ocsp::{OcspFetcher, OcspParts};
+pub use ocsp_store::OcspStore;
 pub use random::{Randomness, SystemRandomness};
 pub use registry_db::{RegistryDb, RegistryDbError, WATCH_INTERVAL};
+
+/// What the control plane publishes about trust and the data plane reads. Writers change their part of the present
+/// value by `rcu`.
+pub type SharedTrust = Arc<ArcSwap<TrustSnapshot>>;
 
 #[cfg(test)]
 mod declaration_tests;

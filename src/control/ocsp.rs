@@ -72,7 +72,7 @@ impl OcspFetcher {
     pub fn take_stored(&self, certificate: &Certificate) -> Option<OcspResponse> {
         let response = self.store.read(certificate)?;
         let snapshot = self.parts.trust.load_full();
-        let Some(issuer) = issuer_of(&snapshot.global_conf, certificate) else { return None };
+        let issuer = issuer_of(&snapshot.global_conf, certificate)?;
         let now = self.parts.clock.now();
         match response.verify_for_storage(issuer, certificate, now, &snapshot.global_conf, &snapshot.policy) {
             Ok(()) => {

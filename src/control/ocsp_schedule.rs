@@ -29,7 +29,13 @@ impl Schedule {
     /// When to fetch after an answer that was got at `got`: after the interval, less up to a tenth so that many
     /// certificates do not meet; but before the last quarter of the answer's life, so that a few retries fit. An
     /// answer that is old already when it is got is not asked for again before the retry delay.
-    pub fn after_success(self, got: UnixTime, response: &OcspResponse, usable_until: UnixTime, fraction: f64) -> UnixTime {
+    pub fn after_success(
+        self,
+        got: UnixTime,
+        response: &OcspResponse,
+        usable_until: UnixTime,
+        fraction: f64,
+    ) -> UnixTime {
         let life_ms = (usable_until.millis() - response.this_update().millis()).max(0);
         let latest = UnixTime::from_millis(usable_until.millis() - life_ms / 4);
         let spread_ms = (self.interval_secs as f64 * 100.0 * fraction) as i64;
@@ -56,12 +62,13 @@ impl OcspFetcher {
             tasks.retain(|hash, _| targets.iter().any(|target| target.sha256() == hash));
             for target in targets {
                 let hash = *target.sha256();
-                tasks.entry(hash).or_insert_with(|| {
-                    Task(tokio::spawn(self.clone().keep_fresh(target)).abort_handle())
-                });
+                tasks
+                    .entry(hash)
+                    .or_insert_with(|| Task(tokio::spawn(self.clone().keep_fresh(target)).abort_handle()));
             }
             // Intermediates come and go with the global configuration.
-            let secs = if self.has_configuration() { LOOK_AGAIN_SECS } else { LOOK_AGAIN_FOR_CONFIGURATION_SECS };
+            let secs =
+                if self.has_configuration() { LOOK_AGAIN_SECS } else { LOOK_AGAIN_FOR_CONFIGURATION_SECS };
             let look_again = tokio::time::sleep(seconds(secs));
             tokio::select! {
                 changed = certificates.changed() => if changed.is_err() { tokio::time::sleep(seconds(secs)).await },
@@ -81,7 +88,9 @@ impl OcspFetcher {
             }
             if let LastTry::None = last {
                 last = match self.take_stored(&certificate) {
-                    Some(response) => LastTry::Got(response.this_update(), response, self.parts.randomness.fraction()),
+                    Some(response) => {
+                        LastTry::Got(response.this_update(), response, self.parts.randomness.fraction())
+                    }
                     None => LastTry::None,
                 };
             }
@@ -116,7 +125,9 @@ impl OcspFetcher {
                 let status = response.status();
                 match status {
                     CertStatus::Good => tracing::debug!(%subject, "OCSP response fetched"),
-                    _ => tracing::error!(%subject, ?status, "the OCSP response says that the certificate is not good"),
+                    _ => {
+                        tracing::error!(%subject, ?status, "the OCSP response says that the certificate is not good")
+                    }
                 }
                 LastTry::Got(now, response, fraction)
             }

@@ -1,4 +1,4 @@
-//! A scripted HTTP server on loopback, and a clock that follows tokio's, for the tests of this room.
+//! A scripted HTTP server on loopback for the tests of this room.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -8,12 +8,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 
-use crate::time::{Clock, UnixTime};
-
 /// What a script sees of a request.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    pub method: String,
     pub target: String,
     pub content_type: String,
     pub body: Bytes,
@@ -55,10 +52,6 @@ impl TestServer {
         });
         Self { url, seen, task }
     }
-
-    pub fn targets(&self) -> Vec<String> {
-        self.seen.lock().unwrap().iter().map(|seen| format!("{} {}", seen.method, seen.target)).collect()
-    }
 }
 
 async fn answer(
@@ -68,29 +61,11 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let content_type = request.headers().get("content-type").map_or("", |value| value.to_str().unwrap());
     let content_type = content_type.to_string();
-    let (method, target) = (request.method().to_string(), request.uri().to_string());
+    let target = request.uri().to_string();
     let body = request.into_body().collect().await.unwrap().to_bytes();
-    let seen = Seen { method, target, content_type, body };
+    let seen = Seen { target, content_type, body };
     let (status, content_type, body) = script(&seen);
     log.lock().unwrap().push(seen);
     let response = Response::builder().status(status).header("content-type", content_type);
     Ok(response.body(Full::new(body.into())).unwrap())
-}
-
-/// A clock that moves with tokio's time, so that paused time moves both.
-pub struct TokioClock {
-    start: UnixTime,
-    started: tokio::time::Instant,
-}
-
-impl TokioClock {
-    pub fn starting_at(start: UnixTime) -> Self {
-        Self { start, started: tokio::time::Instant::now() }
-    }
-}
-
-impl Clock for TokioClock {
-    fn now(&self) -> UnixTime {
-        UnixTime::from_millis(self.start.millis() + self.started.elapsed().as_millis() as i64)
-    }
 }
