@@ -16,6 +16,8 @@ mod ocsp_store;
 mod random;
 mod registry_db;
 mod registry_rows;
+pub mod timestamping;
+mod tsa;
 
 pub use declaration::{load as load_declaration, parse as parse_declaration};
 pub use fetch::{Answer, Fetch, FetchError, HttpFetcher, Request, Timeouts};
@@ -24,6 +26,7 @@ pub use ocsp::{OcspFetcher, OcspParts};
 pub use ocsp_store::OcspStore;
 pub use random::{Randomness, SystemRandomness};
 pub use registry_db::{RegistryDb, RegistryDbError, WATCH_INTERVAL};
+pub use tsa::TsaClient;
 
 /// What the control plane publishes about trust and the data plane reads. Writers change their part of the present
 /// value by `rcu`.

@@ -40,7 +40,8 @@ impl TsaClient {
     async fn ask(&self, url: &str, imprint: &Digest, snapshot: &TrustSnapshot) -> Result<Bytes, String> {
         let body = request_der(imprint);
         let request = Request::post(url, "application/timestamp-query", body, TIMESTAMP_RESPONSE_BYTES_MAX);
-        let answer = self.fetch.fetch(request).await.map_err(|error| format!("{}: {error}", fetch_code(&error)))?;
+        let answer =
+            self.fetch.fetch(request).await.map_err(|error| format!("{}: {error}", fetch_code(&error)))?;
         let authorities = snapshot.global_conf.tsa_certificates();
         let accepted = accept_response(&answer.body, imprint, authorities, &snapshot.policy);
         let accepted = accepted.map_err(|error: TimestampError| format!("{url}: {error}"))?;

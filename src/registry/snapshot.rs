@@ -14,12 +14,6 @@ pub trait GlobalGroups {
     fn contains(&self, group: &GlobalGroupId, client: &ClientId) -> bool;
 }
 
-impl GlobalGroups for crate::trust::GlobalConf {
-    fn contains(&self, group: &GlobalGroupId, client: &ClientId) -> bool {
-        self.global_group_contains(group, client)
-    }
-}
-
 /// No global groups at all.
 #[derive(Debug, Clone, Copy)]
 pub struct NoGroups;

@@ -31,7 +31,10 @@ impl Instance {
     }
 
     pub fn parts(&self) -> Parts {
-        Parts { shared: parameters::shared(&self.plan, &self.pki), private: parameters::private(&self.plan, 60) }
+        Parts {
+            shared: parameters::shared(&self.plan, &self.pki),
+            private: parameters::private(&self.plan, 60),
+        }
     }
 
     /// The global configuration that expires at `expires`.
