@@ -3,4 +3,6 @@
 mod canonical;
 mod chains;
 mod exchange;
+mod hostile;
 mod templates;
+mod verify;

@@ -193,7 +193,7 @@ fn wrong_value(text: &'static str) -> XRoadError {
 }
 
 // The signature over SignedInfo, then the digest of the signed properties.
-fn check_value(
+pub(super) fn check_value(
     signature: &SignatureDocument<'_>,
     certificate: &Certificate,
     policy: &Policy,
@@ -240,11 +240,14 @@ fn owned_references(
     signature.references.iter().map(own).collect()
 }
 
-// Every reference must fit what is at hand, and everything at hand must be covered.
+// Every reference must fit what is at hand, and everything at hand, the message always, must be covered.
 fn check_parts(
     references: &[(String, DigestAlgorithm, Vec<u8>)],
     request: &VerifyRequest<'_>,
 ) -> Read<Vec<String>> {
+    if !request.parts.iter().any(|part| part.name == PartName::Message) {
+        return Err(malformed("a signature without its message"));
+    }
     if let [(uri, method, digest)] = references
         && uri == SIGNATURE_HASH_CHAIN_RESULT
     {
@@ -276,9 +279,6 @@ fn check_parts(
     if covered < request.parts.len() {
         let error = XRoadError::new(ErrorCode::HashchainUnusedInputs, "a part of the message is not signed");
         return Err(error.within(ErrorCode::MalformedSignature));
-    }
-    if !references.iter().any(|(uri, ..)| PartName::from_uri(uri) == Some(PartName::Message)) {
-        return Err(malformed("the message itself is not signed"));
     }
     Ok(absent)
 }
@@ -315,9 +315,6 @@ fn check_hash_chain(result: &[u8], request: &VerifyRequest<'_>) -> Read<Vec<Stri
     })?;
     if covered.iter().any(|part| PartName::from_uri(&part.uri).is_none()) {
         return Err(malformed("the hash chain covers something unknown"));
-    }
-    if !covered.iter().any(|part| part.uri == "/message.xml") {
-        return Err(malformed("the message itself is not signed"));
     }
     Ok(covered.into_iter().filter(|part| !part.present).map(|part| part.uri).collect())
 }
