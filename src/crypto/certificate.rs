@@ -56,20 +56,23 @@ impl Certificate {
         Ok(Self(Arc::new(Inner::parse(der)?)))
     }
 
-    /// Reads DER, PEM text (the first certificate of it), or bare base64 text.
+    /// Reads DER, PEM text (the first certificate of it), or bare base64 text. What follows the certificate
+    /// inside the text (trust settings, padding) is left out, as Java does.
     pub fn from_der_or_pem(bytes: &[u8]) -> Result<Self, CertificateError> {
         if bytes.first() == Some(&der::SEQUENCE) {
             return Self::from_der(bytes);
         }
         let text = std::str::from_utf8(bytes).map_err(|_| CertificateError::Base64)?;
-        const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-        let body = match text.split_once(BEGIN) {
-            Some((_, rest)) => rest.split_once("-----END").map_or(rest, |(body, _)| body),
+        let body = match text.split_once("-----BEGIN ") {
+            Some((_, rest)) => {
+                let (_, body) = rest.split_once("CERTIFICATE-----").ok_or(CertificateError::Base64)?;
+                body.split_once("-----END").map_or(body, |(body, _)| body)
+            }
             None => text,
         };
         let compact: Vec<u8> = body.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-        let der = LENIENT_BASE64.decode(compact).map_err(|_| CertificateError::Base64)?;
-        Self::from_der(&der)
+        let decoded = LENIENT_BASE64.decode(compact).map_err(|_| CertificateError::Base64)?;
+        Self::from_der(der::Reader::new(&decoded).expect(der::SEQUENCE)?.whole)
     }
 
     /// The DER bytes.

@@ -193,3 +193,6 @@ fn check_intermediate(
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,8 @@ pub mod directory;
 mod global_conf;
 mod ocsp;
 mod part;
+#[cfg(test)]
+mod pki_for_tests;
 mod policy;
 mod private_params;
 mod profile;

@@ -221,11 +221,12 @@ pub(super) fn client_id(node: Node<'_>) -> Result<ClientId> {
     );
     let subsystem = fields.optional_identifier("subsystemCode")?;
     fields.finish()?;
-    // The schema leaves the type free; one that contradicts the fields would mean another client.
-    let expected = if subsystem.is_some() { "SUBSYSTEM" } else { "MEMBER" };
-    if kind != expected {
-        return Err(invalid());
-    }
+    // The type decides, as upstream: a member with a subsystem code is the member.
+    let subsystem = match (&*kind, subsystem) {
+        ("MEMBER", _) => None,
+        ("SUBSYSTEM", Some(code)) => Some(code),
+        _ => return Err(invalid()),
+    };
     ClientId::new(&instance, &class, &code, subsystem.as_deref()).map_err(|_| invalid())
 }
 

@@ -1,1 +1,36 @@
 //! Global configuration, chains, OCSP.
+
+mod certificates;
+mod configuration;
+
+use std::path::{Path, PathBuf};
+
+use hermod::crypto::Certificate;
+use hermod::time::UnixTime;
+
+use crate::common::vectors;
+
+fn time(text: &str) -> UnixTime {
+    UnixTime::parse_rfc3339(text).unwrap()
+}
+
+fn globalconf() -> Option<PathBuf> {
+    Some(vectors()?.join("globalconf"))
+}
+
+fn read(path: impl AsRef<Path>) -> Vec<u8> {
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.as_ref().display()))
+}
+
+fn certificate(path: impl AsRef<Path>) -> Certificate {
+    let path = path.as_ref();
+    Certificate::from_der_or_pem(&read(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+// Rows of a table of verdicts: id, kind, input, context, expected, detail.
+fn cases(root: &Path, kind: &str) -> Vec<[String; 5]> {
+    let table = String::from_utf8(read(root.join("cases/expected-verdicts.tsv"))).unwrap();
+    let rows = table.lines().map(|line| line.split('\t').map(str::to_owned).collect::<Vec<_>>());
+    let rows = rows.filter(|row| row[1] == kind);
+    rows.map(|row| [0, 2, 3, 4, 5].map(|at| row.get(at).cloned().unwrap_or_default())).collect()
+}

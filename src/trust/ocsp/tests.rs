@@ -1,1 +1,169 @@
-//! placeholder
+use super::*;
+use crate::crypto::oid;
+use crate::message::ErrorCode;
+use crate::time::UnixTime;
+use crate::trust::pki_for_tests::{
+    Answer, Issued, Template, answer, global_conf, good, issue, revoked, unknown,
+};
+use crate::trust::{GlobalConf, Policy};
+
+const NOW: &str = "2026-01-10T12:00:00Z";
+
+fn now() -> UnixTime {
+    UnixTime::parse_rfc3339(NOW).unwrap()
+}
+
+struct World {
+    ca: Issued,
+    responder: Issued,
+    subject: Issued,
+    conf: GlobalConf,
+}
+
+fn world() -> World {
+    let ca = issue(&Template::ca("CA"), None);
+    let responder = issue(&Template { name: "responder", serial: 7, ..Template::default() }, None);
+    let subject = issue(&Template::default(), Some(&ca));
+    let conf = global_conf(&[(&ca.certificate, Some(&responder.certificate))], &[]);
+    World { ca, responder, subject, conf }
+}
+
+impl World {
+    fn statement<'a>(
+        &'a self,
+        status: Vec<u8>,
+        this_update: &'a str,
+        next_update: Option<&'a str>,
+    ) -> Answer<'a> {
+        Answer {
+            subject: &self.subject.certificate,
+            issuer: &self.ca.certificate,
+            status,
+            this_update,
+            next_update,
+        }
+    }
+
+    fn good(&self) -> Answer<'_> {
+        self.statement(good(), "20260110115900Z", None)
+    }
+
+    fn verdict(&self, response: &OcspResponse) -> Result<(), ErrorCode> {
+        let (ca, subject) = (&self.ca.certificate, &self.subject.certificate);
+        let verdict = response.verify(ca, subject, now(), &self.conf, &Policy::STRICT);
+        verdict.map_err(|error| {
+            let codes = [ErrorCode::IncorrectValidationInfo, ErrorCode::CertValidation];
+            codes.into_iter().find(|code| error.is(*code)).unwrap()
+        })
+    }
+}
+
+#[test]
+fn listed_responders_the_ca_and_its_delegates_may_answer() {
+    let w = world();
+    for by_key in [false, true] {
+        assert_eq!(w.verdict(&answer(&w.good(), &w.responder, by_key, &[])), Ok(()));
+        assert_eq!(w.verdict(&answer(&w.good(), &w.ca, by_key, &[])), Ok(()));
+    }
+    let delegate =
+        |purpose, issuer| issue(&Template { name: "delegate", purpose, ..Template::default() }, issuer);
+    let with_delegate =
+        |delegate: &Issued| w.verdict(&answer(&w.good(), delegate, false, &[&delegate.certificate]));
+    let wrong = Err(ErrorCode::IncorrectValidationInfo);
+    assert_eq!(with_delegate(&delegate(Some(oid::OCSP_SIGNING), Some(&w.ca))), Ok(()));
+    assert_eq!(with_delegate(&delegate(None, Some(&w.ca))), wrong);
+    assert_eq!(with_delegate(&delegate(Some(oid::CLIENT_AUTH), Some(&w.ca))), wrong);
+    assert_eq!(with_delegate(&delegate(Some(oid::OCSP_SIGNING), None)), wrong);
+    // The same without its certificate in the answer: nobody knows it.
+    let unlisted = delegate(Some(oid::OCSP_SIGNING), Some(&w.ca));
+    assert_eq!(w.verdict(&answer(&w.good(), &unlisted, false, &[])), wrong);
+}
+
+#[test]
+fn an_expired_or_odd_responder_certificate_does_not_count() {
+    let mut w = world();
+    for template in [
+        Template { name: "responder", to: "20260101000000Z", ..Template::default() },
+        Template { name: "responder", unknown_critical: true, ..Template::default() },
+    ] {
+        w.responder = issue(&template, None);
+        w.conf = global_conf(&[(&w.ca.certificate, Some(&w.responder.certificate))], &[]);
+        let response = answer(&w.good(), &w.responder, false, &[]);
+        // Twice: what the cache remembers must not hide it.
+        assert_eq!(w.verdict(&response), Err(ErrorCode::IncorrectValidationInfo));
+        assert_eq!(w.verdict(&response), Err(ErrorCode::IncorrectValidationInfo));
+    }
+}
+
+#[test]
+fn trap_signature_24_the_first_responder_of_a_name_is_tried() {
+    let w = world();
+    let twin = issue(&Template { name: "responder", serial: 7, ..Template::default() }, Some(&w.ca));
+    let response = answer(&w.good(), &twin, false, &[&twin.certificate]);
+    assert_eq!(w.verdict(&response), Err(ErrorCode::IncorrectValidationInfo));
+}
+
+#[test]
+fn trap_signature_21_freshness_counts_from_this_update_and_next_update_is_enforced() {
+    let w = world();
+    let wrong = Err(ErrorCode::IncorrectValidationInfo);
+    for (this_update, next_update, expected) in [
+        ("20260110110000Z", None, Ok(())),
+        ("20260110105959Z", None, wrong),
+        ("20260110105959Z", Some("20260111000000Z"), wrong),
+        ("20260110115900Z", Some("20260110120000Z"), Ok(())),
+        ("20260110115900Z", Some("20260110115959Z"), wrong),
+        // trap_signature_20: the future counts up to 60 s of skew.
+        ("20260110120100Z", None, Ok(())),
+        ("20260110120101Z", None, wrong),
+    ] {
+        let response = answer(&w.statement(good(), this_update, next_update), &w.responder, false, &[]);
+        assert_eq!(w.verdict(&response), expected, "{this_update} {next_update:?}");
+    }
+}
+
+#[test]
+fn only_good_is_good() {
+    let w = world();
+    for status in [revoked("20260101000000Z"), unknown()] {
+        let response = answer(&w.statement(status, "20260110115900Z", None), &w.responder, false, &[]);
+        assert_eq!(w.verdict(&response), Err(ErrorCode::CertValidation));
+    }
+}
+
+#[test]
+fn of_several_answers_any_revocation_wins() {
+    let w = world();
+    let (ca, subject) = (&w.ca.certificate, &w.subject.certificate);
+    let fine = answer(&w.good(), &w.responder, false, &[]);
+    let old = w.statement(revoked("20250601000000Z"), "20250601000000Z", None);
+    let later = w.statement(revoked("20260701000000Z"), "20260110115900Z", None);
+    let forger = issue(&Template { name: "forger", ..Template::default() }, None);
+    let check = |answers: &[OcspResponse]| check_all(answers, ca, subject, now(), &w.conf, &Policy::STRICT);
+    check(&[fine.clone()]).unwrap();
+    let stale = answer(&old, &w.responder, false, &[]);
+    for answers in [[fine.clone(), stale.clone()], [stale, fine.clone()]] {
+        assert!(check(&answers).unwrap_err().is(ErrorCode::CertValidation));
+    }
+    // Neither a forged one nor one that takes effect later.
+    check(&[answer(&old, &forger, false, &[&forger.certificate]), fine.clone()]).unwrap();
+    check(&[answer(&later, &w.responder, false, &[]), fine]).unwrap();
+    assert!(check(&[answer(&later, &w.responder, false, &[])]).is_err());
+    assert!(check(&[]).unwrap_err().is(ErrorCode::CertValidation));
+}
+
+#[test]
+fn an_answer_about_another_certificate_never_matches() {
+    let w = world();
+    let other = issue(&Template { serial: 2, ..Template::default() }, Some(&w.ca));
+    let statement = Answer { subject: &other.certificate, ..w.good() };
+    let response = answer(&statement, &w.responder, false, &[]);
+    assert_eq!(w.verdict(&response), Err(ErrorCode::IncorrectValidationInfo));
+    // A CA of the same name with another key is another issuer.
+    let twin = issue(&Template::ca("CA"), None);
+    let statement = Answer { issuer: &twin.certificate, ..w.good() };
+    assert_eq!(
+        w.verdict(&answer(&statement, &w.responder, false, &[])),
+        Err(ErrorCode::IncorrectValidationInfo)
+    );
+}
