@@ -1,5 +1,7 @@
 //! Which certificates of a token are used, with the certificates and OCSP answers of official servers.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -6,22 +6,24 @@ use crossbeam::channel::{Receiver, Sender};
 use super::*;
 use crate::crypto::DigestAlgorithm;
 
+struct Template(&'static str);
+
 /// A key whose every signature waits for a permit.
 struct SlowKey {
     /// Says how many requests a signature is about to cover.
     began: Receiver<usize>,
     permits: Sender<Result<(), XRoadError>>,
-    batcher: Batcher<&'static str>,
+    batcher: Batcher<Template>,
     counters: Arc<Counters>,
 }
 
 fn slow_key(config: BatchConfig) -> SlowKey {
     let (begin, began) = crossbeam::channel::unbounded();
     let (permits, permitted) = crossbeam::channel::unbounded::<Result<(), XRoadError>>();
-    let sign: Box<SignBatch<&'static str>> = Box::new(move |template, requests| {
+    let sign: Box<SignBatch<Template>> = Box::new(move |template, requests| {
         begin.send(requests.len()).unwrap();
         permitted.recv().unwrap()?;
-        let signature = Bytes::from_static(template.as_bytes());
+        let signature = Bytes::from_static(template.0.as_bytes());
         let chain = |parts: &Vec<Digest>| Some(Bytes::copy_from_slice(parts[0].as_ref()));
         let data = |parts| SignatureData {
             signature: signature.clone(),
@@ -46,7 +48,7 @@ fn digest(at: usize) -> Digest {
 type Answer = tokio::task::JoinHandle<Result<SignatureData, XRoadError>>;
 
 /// Hands in a request and lets it reach the queue.
-async fn submit(key: &SlowKey, template: &Arc<&'static str>, at: usize) -> Answer {
+async fn submit(key: &SlowKey, template: &Arc<Template>, at: usize) -> Answer {
     let (batcher, template) = (key.batcher.clone(), Arc::clone(template));
     let task = tokio::spawn(async move { batcher.sign(template, vec![digest(at)]).await });
     tokio::task::yield_now().await;
@@ -60,7 +62,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 #[test]
 fn an_idle_key_signs_alone_and_a_busy_one_signs_all_that_wait() {
     let key = slow_key(no_linger());
-    let template = Arc::new("t");
+    let template = Arc::new(Template("t"));
     block_on(async {
         let mut answers = vec![submit(&key, &template, 0).await];
         assert_eq!(key.began.recv().unwrap(), 1);
@@ -83,7 +85,7 @@ fn an_idle_key_signs_alone_and_a_busy_one_signs_all_that_wait() {
 #[test]
 fn a_batch_is_bounded_and_the_rest_waits_for_the_next() {
     let key = slow_key(BatchConfig { requests_max: 8, ..no_linger() });
-    let template = Arc::new("t");
+    let template = Arc::new(Template("t"));
     block_on(async {
         let mut answers = vec![submit(&key, &template, 0).await];
         key.began.recv().unwrap();
@@ -105,7 +107,7 @@ fn a_batch_is_bounded_and_the_rest_waits_for_the_next() {
 #[test]
 fn a_batch_never_mixes_templates() {
     let key = slow_key(no_linger());
-    let (old, new) = (Arc::new("old"), Arc::new("new"));
+    let (old, new) = (Arc::new(Template("old")), Arc::new(Template("new")));
     block_on(async {
         let first = submit(&key, &old, 0).await;
         key.began.recv().unwrap();
@@ -129,7 +131,7 @@ fn a_batch_never_mixes_templates() {
 #[test]
 fn a_failure_fails_the_whole_batch_and_only_that() {
     let key = slow_key(no_linger());
-    let template = Arc::new("t");
+    let template = Arc::new(Template("t"));
     block_on(async {
         let first = submit(&key, &template, 0).await;
         key.began.recv().unwrap();
@@ -152,7 +154,7 @@ fn a_failure_fails_the_whole_batch_and_only_that() {
 #[test]
 fn callers_that_went_away_are_not_signed_for() {
     let key = slow_key(no_linger());
-    let template = Arc::new("t");
+    let template = Arc::new(Template("t"));
     block_on(async {
         let first = submit(&key, &template, 0).await;
         key.began.recv().unwrap();
@@ -171,7 +173,7 @@ fn callers_that_went_away_are_not_signed_for() {
 #[test]
 fn a_request_that_has_waited_too_long_is_refused() {
     let key = slow_key(BatchConfig { timeout_ms: 0, ..no_linger() });
-    let answer = block_on(async { submit(&key, &Arc::new("t"), 0).await.await.unwrap() });
+    let answer = block_on(async { submit(&key, &Arc::new(Template("t")), 0).await.await.unwrap() });
     assert_eq!(answer.unwrap_err().code(), "cannot_create_signature.internal_error");
     assert_eq!(key.counters.read().expired_messages, 1);
 }
@@ -179,7 +181,7 @@ fn a_request_that_has_waited_too_long_is_refused() {
 #[test]
 fn a_full_queue_refuses_at_once() {
     let key = slow_key(BatchConfig { queue_max: 2, ..no_linger() });
-    let template = Arc::new("t");
+    let template = Arc::new(Template("t"));
     block_on(async {
         let mut answers = vec![submit(&key, &template, 0).await];
         key.began.recv().unwrap();
