@@ -1,6 +1,7 @@
 //! Containers and time-stamps of official servers.
 
 mod builder;
+mod documents;
 mod mutations;
 mod timestamps;
 

@@ -9,7 +9,6 @@ use flate2::{Compression, Crc, write::DeflateEncoder};
 pub struct Record {
     pub name: String,
     pub local_name: String,
-    pub data: Vec<u8>,
     pub packed: Vec<u8>,
     pub method: u16,
     pub flags: u16,
@@ -47,7 +46,6 @@ impl Record {
             local_name: name.to_owned(),
             size: data.len() as u32,
             packed_size: packed.len() as u32,
-            data: data.to_vec(),
             packed,
             method,
             local_method: method,

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use hermod::crypto::{Certificate, Digest, DigestAlgorithm};
+use hermod::evidence::SIGNATURE_HASH_CHAIN;
 use hermod::evidence::asic::Container;
+use hermod::evidence::hash_chain::{ChainInput, ChainRequest, InputValue, verify_chain};
 use hermod::evidence::timestamp::{
     TimestampBatch, TimestampToken, embedded_token, insert_token, parse_response, signature_value,
     single_imprint,
@@ -130,4 +132,38 @@ fn trap_signature_29_batch_stamps_cover_complete_signature_documents() {
         assert_eq!(batch.imprint(token.imprint().algorithm()), *token.imprint(), "{id}");
     }
     assert!(batch.chain(20).is_none());
+}
+
+#[test]
+fn follows_the_chains_of_archived_containers_whose_trust_is_not_known() {
+    let Some(root) = vectors() else { return };
+    let (mut singles, mut batches) = (0, 0);
+    for path in containers_below(&root.join("asic/archive-2023")) {
+        let container = Container::parse(&read(&path)).unwrap();
+        let document = Document::parse(&container.signature, &Limits::default()).unwrap();
+        let name = path.display();
+        if let Some(files) = &container.signature_chain {
+            let request = ChainRequest {
+                result: &files.result,
+                chains: &[(SIGNATURE_HASH_CHAIN, &files.chain)],
+                inputs: &[ChainInput { uri: "/message.xml", value: InputValue::Data(&container.message) }],
+                allow_absent: true,
+                allow_sha1: false,
+            };
+            let covered = verify_chain(&request).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(covered.len() > 1, "{name}");
+        }
+        let embedded = embedded_token(&document).unwrap();
+        let token = container.timestamp.as_deref().or(embedded.as_deref()).unwrap();
+        let token = TimestampToken::parse(token).unwrap();
+        let algorithm = token.imprint().algorithm();
+        if let Some(files) = &container.timestamp_chain {
+            assert_eq!(algorithm.digest(&files.result), *token.imprint(), "{name}");
+            batches += 1;
+        } else {
+            assert_eq!(single_imprint(&container.signature, algorithm).unwrap(), *token.imprint(), "{name}");
+            singles += 1;
+        }
+    }
+    assert_eq!((singles, batches), (1, 20));
 }
