@@ -83,6 +83,17 @@ impl ServerFiles {
         self.root().join("log")
     }
 
+    /// What the workers run on, as the server said at its last start: `io_uring`, `epoll`, or `unknown`.
+    pub fn runtime(&self) -> String {
+        let output = fs::read_to_string(self.output()).unwrap_or_default();
+        let chosen = output.lines().rev().filter(|line| line.contains("runtime")).find_map(|line| {
+            let positions = ["io_uring", "epoll"].map(|name| line.find(name).map(|at| (at, name)));
+            // The line may go on to say why the other one was not taken.
+            positions.into_iter().flatten().min()
+        });
+        chosen.map_or("unknown", |(_, name)| name).to_owned()
+    }
+
     /// SHA-1 of the authentication and the signing certificate, lower-case hex: what port 5577 is asked for.
     pub fn certificate_hashes(&self) -> &[String] {
         &self.certificate_hashes

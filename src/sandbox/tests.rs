@@ -176,3 +176,23 @@ async fn the_ocsp_responder_tells_good_from_revoked_and_unknown() {
         assert_eq!(ask(pki.source.certificate()).status(), CertStatus::Unknown);
     }
 }
+
+#[tokio::test]
+async fn the_time_stamping_authority_makes_tokens_that_are_accepted() {
+    use crate::evidence::timestamp;
+    for key_type in [KeyType::Rsa, KeyType::Ec] {
+        let ecosystem = prepared(key_type).await;
+        let data = b"a signature document";
+        let imprint = crate::crypto::DigestAlgorithm::Sha512.digest(data);
+        let request = axum::http::Request::post(ecosystem.plan().service_url(ports::TSA))
+            .header("content-type", "application/timestamp-query")
+            .body(http_body_util::Full::from(timestamp::request_der(&imprint)))
+            .unwrap();
+        let reply = Client::default().send(request).await.unwrap();
+        let authorities = [ecosystem.pki().tsa.certificate().clone()];
+        let policy = crate::trust::Policy::default();
+        let accepted = timestamp::accept_response(reply.body(), &imprint, &authorities, &policy);
+        accepted.unwrap_or_else(|error| panic!("{key_type:?}: {error}"));
+        assert_eq!(ecosystem.stations().tsa.calls(), 1);
+    }
+}
