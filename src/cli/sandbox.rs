@@ -1,17 +1,22 @@
 //! `hermod sandbox`: a whole ecosystem on loopback, for a first look and as a self-test.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
-use crate::sandbox::{KeyType, RuntimeChoice};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::sandbox::report::Report;
+use crate::sandbox::{Ecosystem, KeyType, Options, RuntimeChoice, SandboxError, audit, tour, traffic};
 
 /// Starts a certificate authority, an OCSP responder, a time-stamping authority, a configuration source, example
 /// services and two or more security servers on loopback addresses, and sends messages through them.
 #[derive(Debug, clap::Args)]
 pub struct SandboxArgs {
     /// Send this many messages from 32 callers, time-stamp and verify everything, and end
-    #[arg(long, value_name = "N")]
-    pub messages: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub messages: Option<u32>,
     /// Print one JSON object on standard output and everything else on standard error
     #[arg(long, requires = "messages")]
     pub json: bool,
@@ -31,6 +36,121 @@ pub struct SandboxArgs {
 
 /// Runs the sandbox. Success only if every message was exchanged and verified.
 pub fn run(args: &SandboxArgs) -> ExitCode {
-    let _ = args;
-    ExitCode::FAILURE
+    match in_runtime(args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(reason) => {
+            eprintln!("hermod sandbox: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn in_runtime(args: &SandboxArgs) -> Result<bool, String> {
+    let binary = std::env::current_exe().map_err(|e| format!("cannot find the own binary: {e}"))?;
+    let options = Options {
+        servers: usize::from(args.servers),
+        key_type: args.key_type,
+        runtime: args.runtime,
+        directory: args.keep.clone(),
+        ..Options::new(binary)
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| format!("cannot start: {e}"))?;
+    runtime.block_on(async {
+        let mut stop = std::pin::pin!(told_to_stop());
+        let work = tokio::select! {
+            work = sandbox(args, options) => work.map_err(|e| e.to_string())?,
+            // Dropping the other branch has stopped everything.
+            stopped = &mut stop => return stopped.map(|()| false).map_err(|e| e.to_string()),
+        };
+        match work {
+            Work::Done(complete) => Ok(complete),
+            Work::Stays(ecosystem) => {
+                stop.await.map_err(|e| e.to_string())?;
+                eprintln!("\nstopping");
+                ecosystem.stop().await.map(|()| true).map_err(|e| e.to_string())
+            }
+        }
+    })
+}
+
+enum Work {
+    /// Was everything right?
+    Done(bool),
+    /// Until it is told to stop.
+    Stays(Ecosystem),
+}
+
+async fn told_to_stop() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+async fn sandbox(args: &SandboxArgs, options: Options) -> Result<Work, SandboxError> {
+    let started = Instant::now();
+    let progress = |text: &str| eprintln!("[{:6.2} s] {text}", started.elapsed().as_secs_f64());
+    let mut ecosystem = Ecosystem::start_with(options, &progress).await?;
+    let start_seconds = started.elapsed().as_secs_f64();
+    progress("ready");
+    match args.messages {
+        Some(count) => {
+            let report = counted(&mut ecosystem, count as usize, &progress).await?;
+            let report = Report { start_seconds: (start_seconds * 100.0).round() / 100.0, ..report };
+            ecosystem.stop().await?;
+            print(&report, args.json);
+            Ok(Work::Done(report.is_complete()))
+        }
+        None => {
+            println!("\n{}", tour::describe(&ecosystem));
+            tour::show(&ecosystem, &|text| println!("{text}")).await?;
+            println!("\n{}\n\nCtrl-C stops everything.", tour::curl_lines(ecosystem.plan()));
+            Ok(Work::Stays(ecosystem))
+        }
+    }
+}
+
+async fn counted(
+    ecosystem: &mut Ecosystem,
+    count: usize,
+    progress: &(dyn Fn(&str) + Sync),
+) -> Result<Report, SandboxError> {
+    progress(&format!("sending {count} messages from {} callers", traffic::CALLERS));
+    let traffic = traffic::send(ecosystem.plan(), count, |done| eprint!("\r{done} sent ")).await;
+    eprint!("\r");
+    progress(&format!("{count} exchanges in {:.2} s", traffic.elapsed.as_secs_f64()));
+    for outcome in traffic.outcomes.iter().filter(|outcome| outcome.error.is_some()).take(5) {
+        let reason = outcome.error.as_deref().unwrap_or_default();
+        progress(&format!("{} {}: {reason}", outcome.kind.name(), outcome.message_id));
+    }
+    let audit = audit::run(ecosystem, &traffic, progress).await?;
+    for failure in audit.failures.iter().take(5) {
+        progress(failure);
+    }
+    Ok(Report::new(ecosystem, &traffic, &audit))
+}
+
+fn print(report: &Report, json: bool) {
+    let text = if json {
+        serde_json::to_string(report).unwrap_or_default()
+    } else {
+        let verdict = if report.is_complete() { "everything is right" } else { "NOT everything is right" };
+        format!(
+            "{} exchanges, {} errors, {} verified from the logs: {verdict}\n\
+             {:.2} exchanges/s, {:.2} messages per signature, {} time-stamps, {} OCSP calls, on {}",
+            report.exchanges,
+            report.errors,
+            report.verified,
+            report.exchanges_per_second,
+            report.messages_per_signature,
+            report.tsa_calls,
+            report.ocsp_calls,
+            report.runtime,
+        )
+    };
+    // A reader that has gone away changes nothing.
+    let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -12,8 +12,11 @@
 //! * [`files`], [`process`]: the directory and the process of one security server.
 //! * [`ecosystem`]: all of it together.
 //! * [`client`], [`messages`], [`traffic`]: messages sent through it, and the checks of their answers.
+//! * [`tour`]: what a newcomer is shown.
+//! * [`audit`], [`proof`], [`report`]: every exchange proved again from the logs, and what a run comes to.
 
 pub mod addresses;
+pub mod audit;
 pub mod client;
 pub mod ecosystem;
 mod error;
@@ -27,10 +30,13 @@ pub mod parameters;
 pub mod pki;
 pub mod plan;
 pub mod process;
+pub mod proof;
+pub mod report;
 pub mod rest_service;
 pub mod soap_service;
 pub mod source;
 pub mod station;
+pub mod tour;
 pub mod traffic;
 pub mod tsa;
 

@@ -1,6 +1,6 @@
 //! `hermod verify`: judges containers against a configuration, offline.
 
-mod conf;
+pub mod conf;
 mod report;
 
 use std::io::Write;
