@@ -1,13 +1,15 @@
 //! The command line, one file per sub-command.
 
+pub mod check;
+pub mod logging;
+pub mod registry;
+pub mod run;
+pub mod sandbox;
+pub mod verify;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-pub mod logging;
-pub mod registry;
-pub mod sandbox;
-pub mod verify;
 
 /// A high-throughput X-Road security server.
 #[derive(Debug, Parser)]
@@ -19,6 +21,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the security server
+    Run(run::RunArgs),
+    /// Say what would stop this server: configuration, keys, trust, ports
+    Check(check::CheckArgs),
     /// Show and change local clients, services and access rights
     Registry(registry::RegistryArgs),
     /// Start a whole ecosystem on loopback and send messages through it
@@ -30,8 +36,21 @@ enum Command {
 /// Parses the command line and runs the chosen sub-command.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Registry(args) => registry::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Verify(args) => verify::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
     }
 }

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 
 use crate::trust::TrustSnapshot;
 
+mod configuration_client;
 mod declaration;
 mod fetch;
 mod globalconf_store;
@@ -19,6 +20,7 @@ mod registry_rows;
 pub mod timestamping;
 mod tsa;
 
+pub use configuration_client::ConfigurationClient;
 pub use declaration::{load as load_declaration, parse as parse_declaration};
 pub use fetch::{Answer, Fetch, FetchError, HttpFetcher, Request, Timeouts};
 pub use globalconf_store::{Fingerprint, GlobalConfStore, StoredPart};

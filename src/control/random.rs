@@ -25,7 +25,6 @@ impl Randomness for SystemRandomness {
 }
 
 /// Puts `items` into a random order.
-#[allow(dead_code)]
 pub(super) fn shuffle<T>(items: &mut [T], randomness: &dyn Randomness) {
     for end in (1..items.len()).rev() {
         let chosen = (randomness.fraction() * (end + 1) as f64) as usize;

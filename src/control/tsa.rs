@@ -12,7 +12,7 @@ use crate::limits::TIMESTAMP_RESPONSE_BYTES_MAX;
 use crate::log::TimestampClient;
 use crate::message::{ErrorCode, XRoadError};
 use crate::time::SharedClock;
-use crate::trust::TrustSnapshot;
+use crate::trust::{GlobalConf, TrustSnapshot};
 
 /// Asks the authorities in order until one answers well; none is remembered as bad.
 pub struct TsaClient {
@@ -30,11 +30,15 @@ impl TsaClient {
 
     /// The authorities that will be asked, in order.
     pub fn urls(&self) -> Vec<String> {
-        if !self.urls.is_empty() {
-            return self.urls.clone();
+        Self::urls_of(&self.urls, &self.trust.load().global_conf)
+    }
+
+    /// The authorities in order: the configured ones, or all that the own instance approves.
+    pub fn urls_of(configured: &[String], global_conf: &GlobalConf) -> Vec<String> {
+        if !configured.is_empty() {
+            return configured.to_vec();
         }
-        let approved = &self.trust.load().global_conf;
-        approved.approved_tsas().iter().map(|tsa| tsa.url.trim().to_string()).collect()
+        global_conf.approved_tsas().iter().map(|tsa| tsa.url.trim().to_string()).collect()
     }
 
     async fn ask(&self, url: &str, imprint: &Digest, snapshot: &TrustSnapshot) -> Result<Bytes, String> {

@@ -14,7 +14,6 @@ pub trait Source {
 }
 
 /// Where the bytes of a message go.
-#[expect(async_fn_in_trait, reason = "everything of a worker stays on its thread")]
 pub trait Sink {
     /// Takes bytes; small ones are gathered.
     async fn write(&mut self, bytes: Bytes) -> Result<(), HttpError>;

@@ -123,9 +123,11 @@ fn scan_segment(segment: &Segment, number: u32, newest: bool, all: &mut Recovere
         }
     })?;
     let file_len = segment.len()?;
-    if file_len > good_len && !newest {
-        let reason = "the segment ends within a frame";
+    if file_len > good_len && !(newest && segment.is_torn_at(good_len)?) {
+        let reason = "the segment does not end with a whole frame";
         index.add_damage(damage(good_len, file_len - good_len, None, reason));
+        // What may have been a whole record is neither cut off nor written behind: a new segment follows.
+        return Ok(());
     }
     let (path, tag) = (segment.path.clone(), segment.header.tag);
     all.tail = Some(Tail { number, path, tag, good_len, file_len, sealed, counts });

@@ -125,6 +125,25 @@ impl Segment {
         Ok(offset.min(len))
     }
 
+    /// Whether the bytes from `offset` to the end are what an interrupted write leaves: a piece of a frame that
+    /// ends early, or zeros. Anything else was whole once and has been damaged.
+    pub fn is_torn_at(&self, offset: u64) -> io::Result<bool> {
+        if self.len()? - offset < FRAME_HEAD_BYTES as u64 || self.frame_head(offset)?.is_some() {
+            return Ok(true);
+        }
+        let mut buffer = vec![0; READ_CHUNK_BYTES];
+        let mut at = offset;
+        loop {
+            let filled = read_up_to(&self.file, &mut buffer, at)?;
+            match buffer.get(..filled) {
+                Some(bytes) if !bytes.is_empty() && bytes.iter().all(|byte| *byte == 0) => {
+                    at += filled as u64
+                }
+                rest => return Ok(rest.is_none_or(<[u8]>::is_empty)),
+            }
+        }
+    }
+
     /// Checks payload and padding of a frame that lies within the file; keeps the leading payload bytes.
     fn check(
         &self,

@@ -1,0 +1,56 @@
+//! `hermod check`: what would stop this server, in plain words.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::appliance::{Finding, examine};
+use crate::config::{Config, DEFAULT_FILE};
+use crate::time::SystemClock;
+
+/// Arguments of `hermod check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The configuration file.
+    #[arg(long, default_value = DEFAULT_FILE)]
+    config: PathBuf,
+}
+
+/// Prints one line for each thing that was looked at: 0 when nothing would stop the server, 1 otherwise.
+pub fn run(args: &CheckArgs) -> ExitCode {
+    let config = match Config::load(&args.config) {
+        Ok(config) => config,
+        Err(error) => {
+            println!("stops   configuration: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("fine    configuration: {} is complete; this is {}", args.config.display(), config.server_id);
+    let findings = examine(&config, Arc::new(SystemClock));
+    let mut stops = 0;
+    for finding in &findings {
+        let word = match finding {
+            Finding::Fine(_) => "fine",
+            Finding::Warns(_) => "warns",
+            Finding::Stops(_) => "stops",
+        };
+        println!("{word:<7} {}", finding.text());
+        stops += usize::from(matches!(finding, Finding::Stops(_)));
+    }
+    match stops {
+        0 => {
+            println!("nothing would stop this server");
+            ExitCode::SUCCESS
+        }
+        1 => {
+            println!("1 thing would stop this server");
+            ExitCode::FAILURE
+        }
+        more => {
+            println!("{more} things would stop this server");
+            ExitCode::FAILURE
+        }
+    }
+}
