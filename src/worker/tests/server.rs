@@ -252,3 +252,26 @@ fn trap_transport_15_the_host_field_routes_nothing() {
         stop(workers);
     });
 }
+
+#[test]
+fn a_client_that_does_not_read_its_answer_is_cut() {
+    on_both(|kind| {
+        let timeouts = ServerTimeouts { write: Duration::from_millis(60), ..ServerTimeouts::default() };
+        let (workers, address) = start(kind, None, timeouts);
+        // More than all socket buffers hold.
+        let body = vec![b'x'; 40_000_000];
+        let mut stream = connect(address);
+        stream
+            .write_all(
+                format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(),
+            )
+            .unwrap();
+        stream.write_all(&body).unwrap();
+        // Ends long before the drain time, since the write gives up.
+        let before = std::time::Instant::now();
+        stop(workers);
+        assert!(before.elapsed() < PATIENCE);
+        let mut answer = Vec::new();
+        assert!(stream.read_to_end(&mut answer).is_err() || answer.len() < body.len());
+    });
+}
