@@ -6,7 +6,7 @@
 #
 #   tests/lab.sh LAB [ss1 ss2]     LAB: the folder of the lab's script `lab`
 #
-# Needs: Go (the lab builds its services with it), curl, openssl, unzip, a built Hermod (HERMOD, default target/release/hermod,
+# Needs: Go (the lab builds its services with it), curl, a built Hermod (HERMOD, default target/release/hermod,
 # else target/debug/hermod), and the lab's fixed loopback ports free. With other servers running as ss1 name only ss2:
 # its messages then go to them.
 # HERMOD_LAB_KEEP=1 leaves the servers running until Enter is pressed.
@@ -14,7 +14,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 LAB=$(cd "${1:?folder of the lab}" && pwd); shift
 servers=("${@:-}"); [ -n "${servers[0]}" ] || servers=(ss1 ss2)
-for tool in go curl openssl unzip; do
+for tool in go curl; do
   command -v "$tool" >/dev/null || { echo "skipped: the lab needs $tool" >&2; exit 77; }
 done
 for candidate in "${HERMOD:-}" target/release/hermod target/debug/hermod; do
@@ -141,11 +141,12 @@ if [ "${#servers[@]}" = 2 ]; then
 fi
 
 curl -sf "$consumer/verificationconf" -o "$work/verificationconf.zip" || fail "verificationconf"
-who='xRoadInstance=LAB&memberClass=GOV&memberCode=300&subsystemCode=both&force'
-curl -sf "$consumer/asic?$who&queryId=lab-get&unique&requestOnly" -o "$work/get-request.asice" || fail "/asic"
-curl -sf "$consumer/asic?$who&queryId=lab-get&unique&responseOnly" -o "$work/get-response.asice" || fail "/asic"
-curl -sf "$consumer/asic?$who&queryId=lab-post" -o "$work/post.zip" || fail "/asic"
-(cd "$work" && unzip -oq post.zip)
+who='xRoadInstance=LAB&memberClass=GOV&memberCode=300&subsystemCode=both&force&unique'
+for id in lab-get lab-post; do
+  for direction in request response; do
+    curl -sf "$consumer/asic?$who&queryId=$id&${direction}Only" -o "$work/$id-$direction.asice" || fail "/asic"
+  done
+done
 "$HERMOD" verify "$work"/*.asice --conf "$work/verificationconf.zip" || fail "the evidence does not verify"
 "$LAB/lab" stats
 [ -z "${HERMOD_LAB_KEEP:-}" ] || { echo "the servers run until Enter is pressed"; read -r _; }
