@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use super::open_token;
+use super::open::open_token;
 use crate::config::Config;
 use crate::control::{RegistryDb, TsaClient};
 use crate::crypto::Certificate;

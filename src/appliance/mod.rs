@@ -6,32 +6,32 @@
 mod authentication;
 mod examine;
 mod internal_tls;
+mod open;
 mod stamping;
+mod tasks;
 mod tls;
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwapOption;
 
 pub use examine::{Finding, examine};
 pub use internal_tls::{InternalTls, load_or_make};
 
-use crate::config::{Config, Pin, Runtime, Token as TokenKind};
-use crate::control::{
-    ConfigurationClient, HttpFetcher, OcspFetcher, OcspParts, Randomness, RegistryDb, SharedTrust,
-    SystemRandomness, Timeouts, TsaClient, timestamping,
+use self::open::{
+    internal_tls, load_trust, open_log, open_registry, open_signer, open_token, spool_directory,
 };
-use crate::crypto::Certificate;
+use self::tasks::start_control;
+use crate::config::{Config, Runtime};
+use crate::control::SharedTrust;
 use crate::exchange::{
     Authentication, Counters, FastestAddresses, PeerOcsp, Router, Shared, SystemEntropy, Worker,
 };
-use crate::log::{LogConfig, LogHandle, Timestamper};
-use crate::registry::Registry;
-use crate::signer::{BatchConfig, CertificateStatus, OfficialToken, SignerHandle, SoftwareToken, Token};
+use crate::log::LogHandle;
+use crate::signer::SignerHandle;
 use crate::time::SharedClock;
-use crate::trust::{GlobalConf, TrustSnapshot};
 use crate::worker::{
     ListenerConfig, Pool, PoolOptions, Role, RuntimeChoice, ServerTimeouts, WorkerConfig, Workers, choose,
     run_workers,
@@ -112,175 +112,6 @@ impl Appliance {
         self.log.close();
         tracing::info!("stopped");
     }
-}
-
-// What was downloaded before is used until something newer comes.
-fn load_trust(config: &Config) -> SharedTrust {
-    let global_conf = GlobalConf::load_dir(&config.globalconf.dir).unwrap_or_else(|error| {
-        tracing::info!("no global configuration at hand yet: {}", error.text());
-        GlobalConf::default()
-    });
-    let snapshot = TrustSnapshot { global_conf: Arc::new(global_conf), ..TrustSnapshot::default() };
-    Arc::new(ArcSwap::from_pointee(snapshot))
-}
-
-async fn open_registry(config: &Config) -> Result<Arc<ArcSwap<Registry>>, StartError> {
-    let failed = |error: &dyn std::fmt::Display| format!("registry {}: {error}", config.registry.display());
-    if let Some(folder) = config.registry.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
-    }
-    let mut db = RegistryDb::open(&config.registry).await.map_err(|error| failed(&error))?;
-    let registry = Arc::new(ArcSwap::from_pointee(db.load().await.map_err(|error| failed(&error))?));
-    tracing::info!(clients = registry.load().clients().len(), "registry loaded");
-    tokio::spawn(db.watch(Arc::clone(&registry)));
-    Ok(registry)
-}
-
-fn open_token(config: &Config) -> Result<Box<dyn Token>, StartError> {
-    let pin = match &config.signer.pin {
-        Some(Pin::Text(pin)) => pin.clone(),
-        Some(Pin::File(file)) => {
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| format!("PIN file {} cannot be read: {error}", file.display()))?;
-            text.trim_end_matches(['\r', '\n']).to_string()
-        }
-        None => return Err("no PIN: give signer.pin_file or signer.pin in the configuration".into()),
-    };
-    Ok(match &config.signer.token {
-        TokenKind::Hermod { dir } => Box::new(SoftwareToken::open(dir, &pin)?),
-        TokenKind::Official { keyconf } => Box::new(OfficialToken::new(keyconf, &pin)),
-    })
-}
-
-fn open_signer(
-    config: &Config,
-    trust: &SharedTrust,
-    clock: &SharedClock,
-) -> Result<SignerHandle, StartError> {
-    let token = open_token(config)?;
-    let batch = BatchConfig {
-        requests_max: config.signer.batch_messages_max,
-        linger_us_max: u32::try_from(config.signer.linger_us_max).unwrap_or(u32::MAX),
-        ..BatchConfig::default()
-    };
-    let signer = SignerHandle::start(&[token.as_ref()], Arc::clone(trust), Arc::clone(clock), batch)?;
-    tracing::info!(keys = signer.keys().len(), "token opened");
-    Ok(signer)
-}
-
-fn open_log(config: &Config, clock: &SharedClock) -> Result<LogHandle, StartError> {
-    let settings = LogConfig {
-        segment_bytes_max: config.log.segment_bytes_max,
-        body_bytes_max: config.log.body_bytes_max,
-        truncated_body_allowed: config.log.truncated_body_allowed,
-        timestamp_failure_period_secs: u32::try_from(config.timestamp.failure_secs_max).unwrap_or(u32::MAX),
-        ..LogConfig::new(config.log.dir.clone(), config.server_id.clone())
-    };
-    let log = LogHandle::open(settings, Arc::clone(clock))?;
-    let (messages, timestamps) = log.reader().counts();
-    tracing::info!(messages, timestamps, unstamped = log.reader().unstamped_count(), "message log opened");
-    Ok(log)
-}
-
-/// Starts the tasks of the control plane. The first global configuration and OCSP answers are waited for, for a
-/// bounded time, so that the first message finds them.
-fn start_control(
-    control: &tokio::runtime::Runtime,
-    config: &Arc<Config>,
-    clock: &SharedClock,
-    trust: &SharedTrust,
-    signer: &SignerHandle,
-    log: &LogHandle,
-    authentication: &Arc<ArcSwapOption<Authentication>>,
-) -> Arc<dyn crate::exchange::StampNow> {
-    let fetcher = |connect, read| Arc::new(HttpFetcher::new(Timeouts::from_millis(connect, read)));
-    let settings = &config.globalconf;
-    let fetch = fetcher(settings.connect_timeout_ms, settings.read_timeout_ms);
-    let randomness = Arc::new(SystemRandomness);
-    let mut client = ConfigurationClient::new(
-        settings.clone(),
-        fetch,
-        Arc::clone(trust),
-        Arc::clone(clock),
-        Arc::clone(&randomness) as Arc<dyn Randomness>,
-    );
-    let fetch = fetcher(config.ocsp.connect_timeout_ms, config.ocsp.read_timeout_ms);
-    let ocsp = Arc::new(OcspFetcher::new(OcspParts {
-        fetch,
-        trust: Arc::clone(trust),
-        clock: Arc::clone(clock),
-        randomness,
-        settings: config.ocsp.clone(),
-    }));
-    let fetch = fetcher(config.timestamp.connect_timeout_ms, config.timestamp.read_timeout_ms);
-    let urls = config.timestamp.urls.clone();
-    let tsa = Arc::new(TsaClient::new(fetch, Arc::clone(trust), Arc::clone(clock), urls));
-    let timestamper = Arc::new(Timestamper::new(
-        log.clone(),
-        crate::crypto::DigestAlgorithm::Sha512,
-        config.timestamp.records_max,
-    ));
-    let (own, watched) = tokio::sync::watch::channel(own_certificates(signer));
-    control.block_on(async {
-        client.update_once().await;
-        for certificate in ocsp.targets(&own.borrow().clone()) {
-            if ocsp.take_stored(&certificate).is_none()
-                && config.ocsp.retrieval
-                && let Err(error) = ocsp.fetch_now(&certificate).await
-            {
-                tracing::warn!(subject = %certificate.subject(), %error, "no OCSP response yet");
-            }
-        }
-    });
-    let _ = authentication::refresh(signer, &config.server_id, authentication);
-    control.spawn(client.run());
-    control.spawn(ocsp.run(watched));
-    control.spawn(authentication::keep(signer.clone(), config.server_id.clone(), Arc::clone(authentication)));
-    control.spawn(stamping::keep_provider_known(log.clone(), Arc::clone(&tsa)));
-    log.timestamp_status().set_provider_configured(!tsa.urls().is_empty());
-    let (loop_stamper, loop_tsa) = (Arc::clone(&timestamper), Arc::clone(&tsa));
-    let (loop_trust, loop_settings) = (Arc::clone(trust), config.timestamp.clone());
-    control.spawn(async move {
-        timestamping::run(&loop_stamper, &*loop_tsa, &loop_trust, &loop_settings).await;
-    });
-    control.spawn(follow_tokens(signer.clone(), own));
-    Arc::new(stamping::OnDemand::new(timestamper, tsa, control.handle().clone()))
-}
-
-/// Certificates of all keys whose OCSP answers are needed: active and registered.
-fn own_certificates(signer: &SignerHandle) -> Vec<Certificate> {
-    let keys = signer.keys();
-    let certificates = keys.iter().flat_map(|key| &key.certificates);
-    let needed = certificates
-        .filter(|found| found.active && found.status == Some(CertificateStatus::Registered))
-        .map(|found| found.certificate.clone());
-    needed.collect()
-}
-
-async fn follow_tokens(signer: SignerHandle, own: tokio::sync::watch::Sender<Vec<Certificate>>) {
-    loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let certificates = own_certificates(&signer);
-        own.send_if_modified(|known| {
-            let changed = *known != certificates;
-            if changed {
-                *known = certificates;
-            }
-            changed
-        });
-    }
-}
-
-fn internal_tls(config: &Config) -> Result<Option<InternalTls>, StartError> {
-    let name = config.server_id.server_code();
-    Ok(Some(load_or_make(&config.tls.internal, &config.tls.internal_password, name)?))
-}
-
-fn spool_directory(config: &Config) -> Result<std::path::PathBuf, StartError> {
-    let directory = config.root.join("spool");
-    std::fs::create_dir_all(&directory)
-        .map_err(|error| format!("spool directory {}: {error}", directory.display()))?;
-    Ok(directory)
 }
 
 fn listeners(

@@ -1,0 +1,94 @@
+//! Opens what the appliance consists of: trust at hand, registry, tokens, log.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::{InternalTls, StartError, load_or_make};
+use crate::config::{Config, Pin, Token as TokenKind};
+use crate::control::{RegistryDb, SharedTrust};
+use crate::log::{LogConfig, LogHandle};
+use crate::registry::Registry;
+use crate::signer::{BatchConfig, OfficialToken, SignerHandle, SoftwareToken, Token};
+use crate::time::SharedClock;
+use crate::trust::{GlobalConf, TrustSnapshot};
+
+// What was downloaded before is used until something newer comes.
+pub(super) fn load_trust(config: &Config) -> SharedTrust {
+    let global_conf = GlobalConf::load_dir(&config.globalconf.dir).unwrap_or_else(|error| {
+        tracing::info!("no global configuration at hand yet: {}", error.text());
+        GlobalConf::default()
+    });
+    let snapshot = TrustSnapshot { global_conf: Arc::new(global_conf), ..TrustSnapshot::default() };
+    Arc::new(ArcSwap::from_pointee(snapshot))
+}
+
+pub(super) async fn open_registry(config: &Config) -> Result<Arc<ArcSwap<Registry>>, StartError> {
+    let failed = |error: &dyn std::fmt::Display| format!("registry {}: {error}", config.registry.display());
+    if let Some(folder) = config.registry.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+    }
+    let mut db = RegistryDb::open(&config.registry).await.map_err(|error| failed(&error))?;
+    let registry = Arc::new(ArcSwap::from_pointee(db.load().await.map_err(|error| failed(&error))?));
+    tracing::info!(clients = registry.load().clients().len(), "registry loaded");
+    tokio::spawn(db.watch(Arc::clone(&registry)));
+    Ok(registry)
+}
+
+pub(super) fn open_token(config: &Config) -> Result<Box<dyn Token>, StartError> {
+    let pin = match &config.signer.pin {
+        Some(Pin::Text(pin)) => pin.clone(),
+        Some(Pin::File(file)) => {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| format!("PIN file {} cannot be read: {error}", file.display()))?;
+            text.trim_end_matches(['\r', '\n']).to_string()
+        }
+        None => return Err("no PIN: give signer.pin_file or signer.pin in the configuration".into()),
+    };
+    Ok(match &config.signer.token {
+        TokenKind::Hermod { dir } => Box::new(SoftwareToken::open(dir, &pin)?),
+        TokenKind::Official { keyconf } => Box::new(OfficialToken::new(keyconf, &pin)),
+    })
+}
+
+pub(super) fn open_signer(
+    config: &Config,
+    trust: &SharedTrust,
+    clock: &SharedClock,
+) -> Result<SignerHandle, StartError> {
+    let token = open_token(config)?;
+    let batch = BatchConfig {
+        requests_max: config.signer.batch_messages_max,
+        linger_us_max: u32::try_from(config.signer.linger_us_max).unwrap_or(u32::MAX),
+        ..BatchConfig::default()
+    };
+    let signer = SignerHandle::start(&[token.as_ref()], Arc::clone(trust), Arc::clone(clock), batch)?;
+    tracing::info!(keys = signer.keys().len(), "token opened");
+    Ok(signer)
+}
+
+pub(super) fn open_log(config: &Config, clock: &SharedClock) -> Result<LogHandle, StartError> {
+    let settings = LogConfig {
+        segment_bytes_max: config.log.segment_bytes_max,
+        body_bytes_max: config.log.body_bytes_max,
+        truncated_body_allowed: config.log.truncated_body_allowed,
+        timestamp_failure_period_secs: u32::try_from(config.timestamp.failure_secs_max).unwrap_or(u32::MAX),
+        ..LogConfig::new(config.log.dir.clone(), config.server_id.clone())
+    };
+    let log = LogHandle::open(settings, Arc::clone(clock))?;
+    let (messages, timestamps) = log.reader().counts();
+    tracing::info!(messages, timestamps, unstamped = log.reader().unstamped_count(), "message log opened");
+    Ok(log)
+}
+
+pub(super) fn internal_tls(config: &Config) -> Result<Option<InternalTls>, StartError> {
+    let name = config.server_id.server_code();
+    Ok(Some(load_or_make(&config.tls.internal, &config.tls.internal_password, name)?))
+}
+
+pub(super) fn spool_directory(config: &Config) -> Result<std::path::PathBuf, StartError> {
+    let directory = config.root.join("spool");
+    std::fs::create_dir_all(&directory)
+        .map_err(|error| format!("spool directory {}: {error}", directory.display()))?;
+    Ok(directory)
+}
