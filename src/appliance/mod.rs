@@ -6,6 +6,7 @@
 mod authentication;
 mod examine;
 mod internal_tls;
+mod metrics;
 mod open;
 mod stamping;
 mod tasks;
@@ -63,7 +64,9 @@ impl Appliance {
         let signer = open_signer(&config, &trust, &clock)?;
         let log = open_log(&config, &clock)?;
         let authentication: Arc<ArcSwapOption<Authentication>> = Arc::default();
-        let stamper = start_control(&control, &config, &clock, &trust, &signer, &log, &authentication);
+        let fetchers = metrics::Fetchers::new(&config);
+        let stamper =
+            start_control(&control, &config, &clock, &trust, &signer, &log, &authentication, &fetchers);
         let internal = internal_tls(&config)?;
         let shared = Arc::new(Shared {
             config: Arc::clone(&config),
@@ -83,6 +86,7 @@ impl Appliance {
             spool_directory: spool_directory(&config)?,
             counters: Counters::default(),
         });
+        metrics::serve(&control, Arc::clone(&shared), fetchers)?;
         let listeners = listeners(&config, &authentication, &trust, internal.as_ref());
         let workers = start_workers(&config, listeners, shared)?;
         for (role, address) in workers.addresses() {
@@ -149,7 +153,8 @@ fn start_workers(
     };
     let defaults = WorkerConfig::new(runtime);
     let workers = if config.worker.threads == 0 { defaults.workers } else { config.worker.threads };
-    let settings = WorkerConfig { listeners, timeouts, workers, ..defaults };
+    let pin = config.worker.pin;
+    let settings = WorkerConfig { listeners, timeouts, workers, pin, ..defaults };
     let pool =
         PoolOptions { idle_per_target_max: config.proxy.pooled_connections_max, ..PoolOptions::default() };
     let workers = run_workers(settings, move |_| {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
+use super::metrics::Fetchers;
 use super::{authentication, stamping};
 use crate::config::Config;
 use crate::control::{
-    ConfigurationClient, HttpFetcher, OcspFetcher, OcspParts, Randomness, SharedTrust, SystemRandomness,
-    Timeouts, TsaClient, timestamping,
+    ConfigurationClient, Fetch, OcspFetcher, OcspParts, Randomness, SharedTrust, SystemRandomness, TsaClient,
+    timestamping,
 };
 use crate::crypto::Certificate;
 use crate::exchange::Authentication;
@@ -23,6 +24,7 @@ const FIRST_LOOK_MAX: Duration = Duration::from_secs(5);
 
 /// Starts the tasks of the control plane. The first global configuration and OCSP answers are waited for, for a
 /// bounded time, so that the first message finds them.
+#[allow(clippy::too_many_arguments)]
 pub(super) fn start_control(
     control: &tokio::runtime::Runtime,
     config: &Arc<Config>,
@@ -31,27 +33,24 @@ pub(super) fn start_control(
     signer: &SignerHandle,
     log: &LogHandle,
     authentication: &Arc<ArcSwapOption<Authentication>>,
+    fetchers: &Fetchers,
 ) -> Arc<dyn crate::exchange::StampNow> {
-    let fetcher = |connect, read| Arc::new(HttpFetcher::new(Timeouts::from_millis(connect, read)));
-    let settings = &config.globalconf;
-    let fetch = fetcher(settings.connect_timeout_ms, settings.read_timeout_ms);
     let randomness = Arc::new(SystemRandomness);
     let mut client = ConfigurationClient::new(
-        settings.clone(),
-        fetch,
+        config.globalconf.clone(),
+        Arc::clone(&fetchers.global_conf) as Arc<dyn Fetch>,
         Arc::clone(trust),
         Arc::clone(clock),
         Arc::clone(&randomness) as Arc<dyn Randomness>,
     );
-    let fetch = fetcher(config.ocsp.connect_timeout_ms, config.ocsp.read_timeout_ms);
     let ocsp = Arc::new(OcspFetcher::new(OcspParts {
-        fetch,
+        fetch: Arc::clone(&fetchers.ocsp) as Arc<dyn Fetch>,
         trust: Arc::clone(trust),
         clock: Arc::clone(clock),
         randomness,
         settings: config.ocsp.clone(),
     }));
-    let fetch = fetcher(config.timestamp.connect_timeout_ms, config.timestamp.read_timeout_ms);
+    let fetch = Arc::clone(&fetchers.tsa);
     let urls = config.timestamp.urls.clone();
     let tsa = Arc::new(TsaClient::new(fetch, Arc::clone(trust), Arc::clone(clock), urls));
     let timestamper = Arc::new(Timestamper::new(

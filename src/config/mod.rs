@@ -33,6 +33,8 @@ pub struct Config {
     pub registry: PathBuf,
     /// `[listen]`
     pub listen: Listen,
+    /// `[admin]`
+    pub admin: Admin,
     /// `[worker]`
     pub worker: Worker,
     /// `[signer]`

@@ -14,6 +14,7 @@ pub(super) fn config(file: &mut Section<'_>, folder: &Path) -> Option<Config> {
     let server_id = file.section("server", server_id);
     let config = Config {
         listen: file.section("listen", listen),
+        admin: file.section("admin", admin),
         worker: file.section("worker", worker),
         signer: file.section("signer", |section| signer(section, &root)),
         log: file.section("log", |section| log(section, &root)),
@@ -59,6 +60,10 @@ fn listen(section: &mut Section<'_>) -> Listen {
     };
     let (consumer_http, consumer_https) = (optional("consumer_http", 8080), optional("consumer_https", 8443));
     Listen { consumer_http, consumer_https, server, ocsp }
+}
+
+fn admin(section: &mut Section<'_>) -> Admin {
+    Admin { listen: section.parsed("listen", address_or_off).unwrap_or_default() }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

@@ -18,6 +18,14 @@ pub struct Listen {
     pub ocsp: SocketAddr,
 }
 
+/// `[admin]`: what the operator's own tools ask.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// Serves `GET /metrics` (Prometheus text) over plain HTTP at this address. Default `off`. Meant for loopback or a
+    /// network of the operator's own: nobody is asked who he is.
+    pub listen: Option<SocketAddr>,
+}
+
 /// What drives the workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Runtime {

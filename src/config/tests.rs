@@ -30,6 +30,13 @@ fn a_file_with_the_identity_alone_has_every_default() {
 }
 
 #[test]
+fn metrics_are_served_only_where_they_are_asked_for() {
+    assert_eq!(parse(SERVER).unwrap().admin.listen, None);
+    let config = parse(&format!("{SERVER}[admin]\nlisten = \"127.0.0.1:9600\"\n")).unwrap();
+    assert_eq!(config.admin.listen, Some(SocketAddr::from(([127, 0, 0, 1], 9600))));
+}
+
+#[test]
 fn trap_transport_14_connections_between_servers_are_kept_by_default_and_can_be_made_single_use() {
     assert!(parse(SERVER).unwrap().proxy.connection_reuse);
     let config = parse(&format!("{SERVER}[proxy]\nconnection_reuse = false\n")).unwrap();

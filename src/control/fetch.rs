@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -102,6 +103,7 @@ impl Timeouts {
 pub struct HttpFetcher {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     timeouts: Timeouts,
+    calls: AtomicU64,
 }
 
 impl HttpFetcher {
@@ -116,7 +118,12 @@ impl HttpFetcher {
             .enable_http1()
             .wrap_connector(http);
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Self { client, timeouts }
+        Self { client, timeouts, calls: AtomicU64::new(0) }
+    }
+
+    /// Requests since start, failed ones included.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
     }
 
     async fn exchange(&self, request: Request) -> Result<Answer, FetchError> {
@@ -153,6 +160,7 @@ impl Fetch for HttpFetcher {
         request: Request,
     ) -> Pin<Box<dyn Future<Output = Result<Answer, FetchError>> + Send + '_>> {
         Box::pin(async move {
+            self.calls.fetch_add(1, Ordering::Relaxed);
             let url = request.url.clone();
             let whole = self.timeouts.connect + self.timeouts.read;
             tokio::time::timeout(whole, self.exchange(request)).await.unwrap_or(Err(FetchError::Timeout(url)))

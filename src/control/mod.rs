@@ -7,10 +7,12 @@ use arc_swap::ArcSwap;
 
 use crate::trust::TrustSnapshot;
 
+mod admin;
 mod configuration_client;
 mod declaration;
 mod fetch;
 mod globalconf_store;
+mod metrics_text;
 mod ocsp;
 mod ocsp_schedule;
 mod ocsp_store;
@@ -20,10 +22,12 @@ mod registry_rows;
 pub mod timestamping;
 mod tsa;
 
+pub use admin::{Admin, MetricsSource};
 pub use configuration_client::ConfigurationClient;
 pub use declaration::{load as load_declaration, parse as parse_declaration};
 pub use fetch::{Answer, Fetch, FetchError, HttpFetcher, Request, Timeouts};
 pub use globalconf_store::{Fingerprint, GlobalConfStore, StoredPart};
+pub use metrics_text::{MetricsText, seconds};
 pub use ocsp::{OcspFetcher, OcspParts};
 pub use ocsp_store::OcspStore;
 pub use random::{Randomness, SystemRandomness};

@@ -1,6 +1,7 @@
 //! Public keys and verification.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::digest as lc_digest;
 use aws_lc_rs::signature::{self as lc, UnparsedPublicKey, VerificationAlgorithm};
@@ -82,6 +83,14 @@ pub enum VerifyError {
     /// Key and algorithm do not go together, or one of them is not supported.
     #[error("algorithm is not supported with this key")]
     Unsupported,
+}
+
+static VERIFICATIONS: AtomicU64 = AtomicU64::new(0);
+
+/// Public-key operations that checked a signature since the process started: those of messages, certificates, OCSP
+/// responses and time-stamps, not those inside of TLS. For metrics only.
+pub fn verifications() -> u64 {
+    VERIFICATIONS.load(Ordering::Relaxed)
 }
 
 /// A public key as a SubjectPublicKeyInfo carries it.
@@ -184,6 +193,7 @@ impl PublicKey {
     ) -> Result<(), VerifyError> {
         let digest = lc_digest::Digest::import_less_safe(digest, algorithm.provider())
             .map_err(|_| VerifyError::Unsupported)?;
+        VERIFICATIONS.fetch_add(1, Ordering::Relaxed);
         UnparsedPublicKey::new(with, &self.bits)
             .verify_digest(&digest, signature)
             .map_err(|_| VerifyError::Wrong)

@@ -18,6 +18,6 @@ pub use algorithm::SignatureAlgorithm;
 pub use certificate::{Certificate, CertificateError};
 pub use digest::{Digest, DigestAlgorithm, Hasher, sha1, sha224, sha256, sha512, to_hex};
 pub use extensions::{BasicConstraints, Extensions, KeyUsage, oid};
-pub use key::{Curve, EcdsaFormat, KeyKind, PublicKey, VerifyError};
+pub use key::{Curve, EcdsaFormat, KeyKind, PublicKey, VerifyError, verifications};
 pub use name::Name;
 pub use signing::{SignError, SigningKey, SoftwareKey};

@@ -4,18 +4,19 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use super::counters::Counters;
+use super::counters::{Counters, Phase};
 use super::peer_ocsp::PeerOcsp;
 use super::random::{Entropy, uuid};
 use super::selection::FastestAddresses;
 use crate::config::Config;
-use crate::crypto::Certificate;
-use crate::evidence::VerificationCache;
+use crate::crypto::{Certificate, Digest};
+use crate::evidence::{SignatureData, VerificationCache};
 use crate::log::LogHandle;
-use crate::message::{ClientId, ErrorCode, XRoadError};
+use crate::message::{ClientId, ErrorCode, MemberId, XRoadError};
 use crate::registry::{Client, Registry};
 use crate::signer::SignerHandle;
 use crate::time::{SharedClock, UnixTime};
@@ -99,6 +100,14 @@ impl Worker {
     /// A random UUID.
     pub fn uuid(&self) -> String {
         uuid(&*self.shared.entropy)
+    }
+
+    /// Step: signs the digests of a message's parts for `member`.
+    pub async fn sign(&self, member: &MemberId, digests: Vec<Digest>) -> Result<SignatureData, XRoadError> {
+        let began = Instant::now();
+        let signature = self.shared.signer.sign(member, digests).await;
+        self.shared.counters.phase(Phase::Sign, began);
+        signature
     }
 
     /// Step: the global configuration has not expired (`global_conf_outdated`).

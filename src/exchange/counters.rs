@@ -1,6 +1,48 @@
 //! Figures of the data plane.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// The waits that an exchange is made of. What they do not cover is reading, hashing and writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// For the own signature, the wait for company in the batch included.
+    Sign,
+    /// For the record to be durable.
+    Log,
+    /// For a connection to the other security server.
+    Connect,
+    /// For the head of its answer, after the whole request was sent.
+    Peer,
+    /// For the head of the service's answer.
+    Service,
+    /// Checking a received signature, no wait but work.
+    Verify,
+}
+
+impl Phase {
+    /// All of them, in the order of [`Figures::phases`].
+    pub const ALL: [Self; 6] =
+        [Self::Sign, Self::Log, Self::Connect, Self::Peer, Self::Service, Self::Verify];
+
+    /// In metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sign => "sign",
+            Self::Log => "log",
+            Self::Connect => "connect",
+            Self::Peer => "peer",
+            Self::Service => "service",
+            Self::Verify => "verify",
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Sum {
+    count: AtomicU64,
+    us: AtomicU64,
+}
 
 /// Counts since start.
 #[derive(Debug, Default)]
@@ -9,6 +51,28 @@ pub struct Counters {
     provider_exchanges: AtomicU64,
     errors: AtomicU64,
     unsigned_faults: AtomicU64,
+    verified_first: AtomicU64,
+    verified_again: AtomicU64,
+    phases: [Sum; Phase::ALL.len()],
+}
+
+/// Figures since start, as they are now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Exchanges answered on the consumer's side.
+    pub consumer_exchanges: u64,
+    /// Exchanges answered on the provider's side.
+    pub provider_exchanges: u64,
+    /// Messages refused.
+    pub errors: u64,
+    /// Faults of peers that were delivered.
+    pub unsigned_faults: u64,
+    /// Messages whose signature document was verified.
+    pub verified_first: u64,
+    /// Messages of a batch whose document was verified before.
+    pub verified_again: u64,
+    /// Number and microseconds of each of [`Phase::ALL`].
+    pub phases: [(u64, u64); Phase::ALL.len()],
 }
 
 impl Counters {
@@ -32,14 +96,35 @@ impl Counters {
         self.unsigned_faults.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Consumer exchanges, provider exchanges, refusals, unsigned faults.
-    pub fn read(&self) -> (u64, u64, u64, u64) {
+    /// A signature was verified; `again` when its document was known.
+    pub fn verified(&self, again: bool) {
+        let counter = if again { &self.verified_again } else { &self.verified_first };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A phase ended now.
+    pub fn phase(&self, phase: Phase, began: Instant) {
+        self.add_phase(phase, began.elapsed());
+    }
+
+    fn add_phase(&self, phase: Phase, took: Duration) {
+        if let Some(sum) = self.phases.get(phase as usize) {
+            sum.count.fetch_add(1, Ordering::Relaxed);
+            sum.us.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// The figures of the moment.
+    pub fn read(&self) -> Figures {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (
-            read(&self.consumer_exchanges),
-            read(&self.provider_exchanges),
-            read(&self.errors),
-            read(&self.unsigned_faults),
-        )
+        Figures {
+            consumer_exchanges: read(&self.consumer_exchanges),
+            provider_exchanges: read(&self.provider_exchanges),
+            errors: read(&self.errors),
+            unsigned_faults: read(&self.unsigned_faults),
+            verified_first: read(&self.verified_first),
+            verified_again: read(&self.verified_again),
+            phases: self.phases.each_ref().map(|sum| (read(&sum.count), read(&sum.us))),
+        }
     }
 }

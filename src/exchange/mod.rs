@@ -40,7 +40,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use context::{Authentication, Shared, Worker};
-pub use counters::Counters;
+pub use counters::{Counters, Figures, Phase};
 pub use http_date::http_date;
 pub use peer_ocsp::PeerOcsp;
 pub use random::{Entropy, SystemEntropy, uuid};

@@ -1,9 +1,12 @@
 //! What of a message is logged (`signature.md` 7.1).
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use super::body::log_body;
 use super::context::Worker;
+use super::counters::Phase;
 use crate::evidence::SignatureData;
 use crate::log::{Body, Direction, DurableRecord, Record, reduced_rest_head};
 use crate::message::{ClientId, ErrorCode, ServiceId, SoapHeader, XRoadError};
@@ -77,7 +80,9 @@ async fn append(
         attachments,
         metadata_only,
     };
+    let began = Instant::now();
     let durable = worker.shared.log.append(record).await?;
+    worker.shared.counters.phase(Phase::Log, began);
     if worker.shared.config.timestamp.immediately {
         let stamped = worker.shared.stamper.stamp_now(durable.id()).await;
         stamped.map_err(|error| error.within(ErrorCode::LoggingFailed))?;

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
 use super::context::Worker;
+use super::counters::Phase;
 use super::http_failure::http_failure;
 use super::peer;
 use crate::message::{ClientId, ErrorCode, XRoadError};
@@ -53,6 +54,18 @@ pub struct Chosen {
 /// Connects to a server of `provider` and verifies it. Each failing address is dropped and the others are tried; the
 /// last failure is the answer when none is left: `ssl_authentication_failed…` or `network_error`.
 pub async fn connect(
+    worker: &Rc<Worker>,
+    trust: &TrustSnapshot,
+    provider: &ClientId,
+    addresses: Vec<String>,
+) -> Result<Chosen, XRoadError> {
+    let began = Instant::now();
+    let chosen = choose(worker, trust, provider, addresses).await;
+    worker.shared.counters.phase(Phase::Connect, began);
+    chosen
+}
+
+async fn choose(
     worker: &Rc<Worker>,
     trust: &TrustSnapshot,
     provider: &ClientId,

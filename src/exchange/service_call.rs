@@ -1,10 +1,11 @@
 //! Calling a service of a local provider (`transport.md` 6).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::Uri;
 
 use super::context::Worker;
+use super::counters::Phase;
 use super::http_failure::http_failure;
 use crate::message::{ErrorCode, XRoadError};
 use crate::registry::{Client, Service};
@@ -111,7 +112,10 @@ pub async fn read_head(
     connection: &mut ClientConnection,
 ) -> Result<ResponseHead, XRoadError> {
     let whom = || format!("service {}", service.id);
-    connection.read_head(timeout(worker, service)).await.map_err(|error| http_failure(&error, &whom()))
+    let began = Instant::now();
+    let head = connection.read_head(timeout(worker, service)).await;
+    worker.shared.counters.phase(Phase::Service, began);
+    head.map_err(|error| http_failure(&error, &whom()))
 }
 
 /// How long the service may take: its own setting, or the configured default; 0 is no limit of its own.

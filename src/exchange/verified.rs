@@ -1,6 +1,9 @@
 //! Messages that were verified. Only [`verify`] makes one, and only with one is a message delivered.
 
+use std::time::Instant;
+
 use super::context::Worker;
+use super::counters::Phase;
 use super::incoming::Incoming;
 use crate::evidence::{PartName, SignatureData, SignedPart, VerifiedSignature, VerifyMode, VerifyRequest};
 use crate::message::{ClientId, ErrorCode, XRoadError};
@@ -46,7 +49,12 @@ pub fn verify<M>(
         policy: &trust.policy,
         mode: VerifyMode::Exchange,
     };
-    let verified = worker.verified.borrow_mut().verify(&request, &trust.global_conf);
+    let (began, counters) = (Instant::now(), &worker.shared.counters);
+    let mut cache = worker.verified.borrow_mut();
+    let hits = cache.hits();
+    let verified = cache.verify(&request, &trust.global_conf);
+    counters.verified(cache.hits() > hits);
+    counters.phase(Phase::Verify, began);
     let signer = verified.map_err(|error| error.within(ErrorCode::SignatureVerification))?;
     Ok(Verified { message, signature, signer })
 }

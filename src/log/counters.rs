@@ -1,6 +1,7 @@
 //! Figures of the log's writer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::writer::{Entry, Job};
 
@@ -12,6 +13,8 @@ pub(super) struct Counters {
     commits: AtomicU64,
     failures: AtomicU64,
     largest_commit: AtomicU64,
+    bytes: AtomicU64,
+    sync_us: AtomicU64,
 }
 
 /// Figures of the log since start, as they are now.
@@ -27,6 +30,10 @@ pub struct LogStatistics {
     pub failures: u64,
     /// Records of the largest group commit.
     pub largest_commit: u64,
+    /// Bytes of all group commits: records and the signature documents they share.
+    pub bytes: u64,
+    /// Time spent making them durable, in microseconds.
+    pub sync_us: u64,
 }
 
 impl Counters {
@@ -37,6 +44,11 @@ impl Counters {
         self.timestamps.fetch_add(all - messages, Ordering::Relaxed);
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.largest_commit.fetch_max(all, Ordering::Relaxed);
+    }
+
+    pub fn synced(&self, bytes: u64, took: Duration) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.sync_us.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
     }
 
     pub fn failed(&self, batch: &[Job]) {
@@ -50,6 +62,8 @@ impl Counters {
             commits: self.commits.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
             largest_commit: self.largest_commit.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            sync_us: self.sync_us.load(Ordering::Relaxed),
         }
     }
 }

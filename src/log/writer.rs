@@ -4,6 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use crossbeam::channel::Receiver;
@@ -181,11 +182,14 @@ impl Writer {
         self.ready_segment(now)?;
         let first_id = self.next_id;
         let segment = self.segment.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        let counters = &self.counters;
         // From here on the ids may have been on disk: they are never used again, whatever happens.
         self.next_id = first_id + batch.len() as u64;
         let written = write_batch(segment, batch, first_id, now);
         let result = written.and_then(|(learned, len)| {
+            let began = Instant::now();
             segment.file.sync().map_err(|error| (error, true))?;
+            counters.synced(len - segment.durable_len, began.elapsed());
             segment.durable_len = len;
             Ok((first_id, segment.number, learned))
         });

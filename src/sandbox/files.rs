@@ -133,6 +133,9 @@ consumer_https = "{address}:8443"
 server = "{address}:5500"
 ocsp = "{address}:5577"
 
+[admin]
+listen = "{address}:{admin}"
+
 [worker]
 runtime = "{runtime}"
 
@@ -143,6 +146,7 @@ pin_file = "../pin"
 anchor = "../configuration-anchor.xml"
 {extra}"#,
             code = server.code,
+            admin = ports::ADMIN,
             member_code = server.member_code,
             runtime = options.runtime.as_str(),
             extra = options.extra_config,

@@ -21,9 +21,11 @@ pub mod ports {
     pub const SOAP: u16 = 9202;
     /// All of the above.
     pub const SERVICES: [u16; 5] = [OCSP, TSA, SOURCE, REST, SOAP];
+    /// Metrics of a security server, on its own address.
+    pub const ADMIN: u16 = 9600;
     /// What every security server listens on, on its own address: messages and OCSP answers between servers, clients
-    /// over HTTP and HTTPS.
-    pub const SECURITY_SERVER: [u16; 4] = [5500, 5577, 8080, 8443];
+    /// over HTTP and HTTPS, metrics.
+    pub const SECURITY_SERVER: [u16; 5] = [5500, 5577, 8080, 8443, ADMIN];
 }
 
 /// One security server with its owner and the owner's subsystem.

@@ -16,7 +16,7 @@ use super::http::{
 use super::pool::{Idle, Key};
 use super::runtime;
 use super::stream::Stream;
-use super::tls::{TlsClient, TlsSession};
+use super::tls::{TlsClient, TlsSession, handshakes};
 use crate::limits::{HTTP_INTERIM_RESPONSES_MAX, HTTP_RESPONSE_HEAD_BYTES_MAX, WRITE_BUFFER_BYTES};
 
 /// Addresses of a host, looked up on a helper thread.
@@ -90,6 +90,7 @@ impl ClientConnection {
                 };
                 let mut connection = Connection::new(stream, session, address);
                 connection.handshake().await?;
+                connection.tls().into_iter().for_each(handshakes::made);
                 Ok((connection, key))
             });
             match attempt.await {

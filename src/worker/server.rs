@@ -13,7 +13,7 @@ use super::exchange::{After, Handler, PeerInfo, ServerExchange};
 use super::http::{HeadScanner, RequestHead, parse_request};
 use super::listener::Role;
 use super::stream::Stream;
-use super::tls::{TlsServer, TlsSession};
+use super::tls::{TlsServer, TlsSession, handshakes};
 use crate::limits::{HTTP_DRAIN_BYTES_MAX, HTTP_HEAD_BYTES_MAX};
 
 // How long a client that was refused in the middle of its request may take to read the answer.
@@ -72,6 +72,7 @@ async fn open<H>(site: &Site<H>, stream: Stream, address: SocketAddr) -> Result<
     let mut connection = Connection::new(stream, session, address);
     within(site.timeouts.handshake, Wait::Connect, connection.handshake()).await?;
     let tls = connection.tls();
+    tls.into_iter().for_each(handshakes::accepted);
     let peer = PeerInfo {
         address,
         role: site.role,

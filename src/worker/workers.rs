@@ -31,15 +31,17 @@ pub struct WorkerConfig {
     pub listeners: Vec<ListenerConfig>,
     /// Waiting for clients.
     pub timeouts: ServerTimeouts,
+    /// Pin each thread to a CPU of those that the process may use.
+    pub pin: bool,
     /// How long running exchanges may take after a stop before they are cut.
     pub drain: Duration,
 }
 
 impl WorkerConfig {
-    /// One worker per CPU, no listeners, usual timeouts.
+    /// One pinned worker per CPU, no listeners, usual timeouts.
     pub fn new(runtime: RuntimeKind) -> Self {
         let (timeouts, drain) = (ServerTimeouts::default(), Duration::from_secs(30));
-        Self { runtime, workers: 0, listeners: Vec::new(), timeouts, drain }
+        Self { runtime, workers: 0, listeners: Vec::new(), timeouts, pin: true, drain }
     }
 }
 
@@ -101,7 +103,7 @@ pub fn run_workers<H: Handler>(
     let (started, starts) = mpsc::channel();
     for number in 0..count {
         let sockets = per_listener.iter_mut().filter_map(Iterator::next).collect();
-        let cpu = (!cpus.is_empty()).then(|| cpus.get(number % cpus.len()).copied()).flatten();
+        let cpu = (config.pin && !cpus.is_empty()).then(|| cpus.get(number % cpus.len()).copied()).flatten();
         let (config, make_handler, stopped) =
             (Arc::clone(&config), Arc::clone(&make_handler), stopped.clone());
         let started = started.clone();

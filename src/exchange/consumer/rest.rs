@@ -130,7 +130,7 @@ async fn send(
         [message, ..] => rest_request_hash(message.as_ref(), None),
         [] => String::new(),
     };
-    let signature = worker.shared.signer.sign(&request.client_id().member(), digests).await?;
+    let signature = worker.sign(&request.client_id().member(), digests).await?;
     let logged = Logged {
         message_id: request.message_id(),
         direction: Direction::Request,

@@ -1,12 +1,13 @@
 //! Sending a request to the provider's security server.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::exchange::body::Sink;
 use crate::exchange::context::Worker;
+use crate::exchange::counters::Phase;
 use crate::exchange::http_failure::http_failure;
 use crate::exchange::peer;
 use crate::exchange::selection::{self, Chosen};
@@ -71,7 +72,10 @@ impl PeerRequest {
         trust: &TrustSnapshot,
         provider: &ClientId,
     ) -> Result<(ClientConnection, ResponseHead), XRoadError> {
-        match self.try_answer(worker).await {
+        let began = Instant::now();
+        let answered = self.try_answer(worker).await;
+        worker.shared.counters.phase(Phase::Peer, began);
+        match answered {
             Ok(head) => Ok((self.chosen.connection, head)),
             Err(error) if self.chosen.connection.may_resend() && self.sent.is_some() => {
                 tracing::debug!(address = self.chosen.address, %error, "sending again on a new connection");

@@ -160,7 +160,7 @@ async fn sign_and_log(
 ) -> Result<(), Refusal> {
     let header = request.header();
     let digests = outgoing.digests().to_vec();
-    let signature = worker.shared.signer.sign(&header.client.member(), digests).await?;
+    let signature = worker.sign(&header.client.member(), digests).await?;
     let logged = Logged {
         message_id: &header.message_id,
         direction: Direction::Request,

@@ -288,7 +288,7 @@ async fn sign_and_log(
 ) -> Result<(), Failed> {
     let request = &accepted.request.message;
     let provider = request.service_id().client();
-    let signature = worker.shared.signer.sign(&provider.member(), outgoing.digests().to_vec()).await?;
+    let signature = worker.sign(&provider.member(), outgoing.digests().to_vec()).await?;
     let logged = Logged {
         message_id: request.message_id(),
         direction: Direction::Response,

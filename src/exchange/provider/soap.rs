@@ -329,7 +329,7 @@ async fn sign_and_log(
 ) -> Result<(), Failed> {
     let request = accepted.request.message.header();
     let provider = request.service.client();
-    let signature = worker.shared.signer.sign(&provider.member(), outgoing.digests().to_vec()).await?;
+    let signature = worker.sign(&provider.member(), outgoing.digests().to_vec()).await?;
     let logged = Logged {
         message_id: &request.message_id,
         direction: Direction::Response,

@@ -5,6 +5,7 @@
 //! callers take [`peer_certificates`](super::PeerInfo) and check them themselves.
 
 mod client;
+pub(super) mod handshakes;
 mod identity;
 mod provider;
 mod resumption;
@@ -15,6 +16,7 @@ mod verify;
 use bytes::{Bytes, BytesMut};
 
 pub use client::TlsClient;
+pub use handshakes::{Handshakes, handshakes};
 pub use identity::{IdentitySource, TlsIdentity, fixed_identity};
 pub use provider::{TlsVersions, crypto_provider};
 pub use server::{AcceptCertificate, ClientAuth, IssuerHints, TlsServer};

@@ -1,0 +1,154 @@
+//! Figures of all rooms as one text.
+
+use std::sync::Arc;
+
+use super::StartError;
+use crate::config::Config;
+use crate::control::{Admin, HttpFetcher, MetricsText, Timeouts, seconds};
+use crate::exchange::{Phase, Shared};
+use crate::signer::BATCH_SIZE_CLASSES;
+use crate::{crypto, worker};
+
+/// The clients of the control plane, which count their calls.
+pub(super) struct Fetchers {
+    /// Of the global configuration.
+    pub global_conf: Arc<HttpFetcher>,
+    /// Of OCSP responses.
+    pub ocsp: Arc<HttpFetcher>,
+    /// Of time-stamps.
+    pub tsa: Arc<HttpFetcher>,
+}
+
+impl Fetchers {
+    pub(super) fn new(config: &Config) -> Self {
+        let fetcher = |connect, read| Arc::new(HttpFetcher::new(Timeouts::from_millis(connect, read)));
+        let (global_conf, ocsp, tsa) = (&config.globalconf, &config.ocsp, &config.timestamp);
+        Self {
+            global_conf: fetcher(global_conf.connect_timeout_ms, global_conf.read_timeout_ms),
+            ocsp: fetcher(ocsp.connect_timeout_ms, ocsp.read_timeout_ms),
+            tsa: fetcher(tsa.connect_timeout_ms, tsa.read_timeout_ms),
+        }
+    }
+}
+
+/// Opens the admin port, where one is configured.
+pub(super) fn serve(
+    control: &tokio::runtime::Runtime,
+    shared: Arc<Shared>,
+    fetchers: Fetchers,
+) -> Result<(), StartError> {
+    let Some(address) = shared.config.admin.listen else { return Ok(()) };
+    let source = Arc::new(move || render(&shared, &fetchers));
+    let admin = Admin::bind(address, source)
+        .map_err(|error| format!("admin port {address} cannot be opened: {error}"))?;
+    tracing::info!(%address, "metrics at /metrics");
+    control.spawn(async move {
+        if let Err(error) = admin.serve().await {
+            tracing::error!(%error, "metrics are not served any more");
+        }
+    });
+    Ok(())
+}
+
+fn render(shared: &Shared, fetchers: &Fetchers) -> String {
+    let mut text = MetricsText::default();
+    exchanges(&mut text, shared);
+    signing(&mut text, shared);
+    log(&mut text, shared);
+    let handshakes = worker::tls::handshakes();
+    text.counters(
+        "hermod_tls_handshakes_total",
+        "TLS handshakes that succeeded.",
+        "kind",
+        [
+            ("accepted_full", handshakes.accepted_full),
+            ("accepted_resumed", handshakes.accepted_resumed),
+            ("made_full", handshakes.made_full),
+            ("made_resumed", handshakes.made_resumed),
+        ],
+    );
+    text.counters(
+        "hermod_fetches_total",
+        "Requests of the control plane to trust services.",
+        "source",
+        [
+            ("global_conf", fetchers.global_conf.calls()),
+            ("ocsp", fetchers.ocsp.calls()),
+            ("tsa", fetchers.tsa.calls()),
+        ],
+    );
+    text.finish()
+}
+
+fn exchanges(text: &mut MetricsText, shared: &Shared) {
+    let figures = shared.counters.read();
+    text.counters(
+        "hermod_exchanges_total",
+        "Exchanges begun, by the side that this server is on.",
+        "side",
+        [("consumer", figures.consumer_exchanges), ("provider", figures.provider_exchanges)],
+    );
+    text.counter("hermod_refusals_total", "Messages refused.", figures.errors);
+    text.counter("hermod_unsigned_faults_total", "Faults of peers delivered.", figures.unsigned_faults);
+    text.counters(
+        "hermod_verified_messages_total",
+        "Received messages by whether their signature document was new or known.",
+        "document",
+        [("new", figures.verified_first), ("known", figures.verified_again)],
+    );
+    text.counter(
+        "hermod_public_key_operations_total",
+        "Signature checks of messages, certificates, OCSP responses and time-stamps.",
+        crypto::verifications(),
+    );
+    let phases = || Phase::ALL.iter().zip(figures.phases);
+    text.counters(
+        "hermod_phase_seconds_total",
+        "Time that exchanges spent in a phase.",
+        "phase",
+        phases().map(|(phase, (_, us))| (phase.name(), seconds(us))),
+    );
+    text.counters(
+        "hermod_phases_total",
+        "How often exchanges went through a phase.",
+        "phase",
+        phases().map(|(phase, (count, _))| (phase.name(), count)),
+    );
+}
+
+fn signing(text: &mut MetricsText, shared: &Shared) {
+    let figures = shared.signer.statistics();
+    text.counter("hermod_signed_messages_total", "Messages signed.", figures.messages);
+    text.counter("hermod_signatures_total", "Private-key operations that signed them.", figures.signatures);
+    text.counter(
+        "hermod_signing_failures_total",
+        "Messages that could not be signed.",
+        figures.failed_messages,
+    );
+    text.counter("hermod_signing_expired_total", "Messages that waited too long.", figures.expired_messages);
+    text.counter("hermod_signing_seconds_total", "Time spent making signatures.", seconds(figures.busy_us));
+    text.histogram(
+        "hermod_signature_messages",
+        "Messages under one signature.",
+        &BATCH_SIZE_CLASSES,
+        &figures.batch_sizes,
+        figures.messages,
+    );
+}
+
+fn log(text: &mut MetricsText, shared: &Shared) {
+    let figures = shared.log.statistics();
+    text.counters(
+        "hermod_log_records_total",
+        "Records made durable.",
+        "kind",
+        [("message", figures.messages), ("timestamp", figures.timestamps)],
+    );
+    text.counter("hermod_log_commits_total", "Group commits, each with one fdatasync.", figures.commits);
+    text.counter("hermod_log_bytes_total", "Bytes of all group commits.", figures.bytes);
+    text.counter("hermod_log_sync_seconds_total", "Time in fdatasync.", seconds(figures.sync_us));
+    text.counter("hermod_log_failures_total", "Records that could not be written.", figures.failures);
+    text.gauge("hermod_log_largest_commit", "Records of the largest group commit.", figures.largest_commit);
+    let unstamped = shared.log.reader().unstamped_count();
+    text.gauge("hermod_log_unstamped_records", "Message records without a time-stamp.", unstamped);
+}
