@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use super::ecosystem::Ecosystem;
 use super::error::SandboxError;
 use super::plan::INSTANCE;
-use crate::evidence::{Verdict, judge};
+use crate::evidence::{Verdict, conf, judge};
 use crate::log::StoredRecord;
 use crate::trust::{GlobalConf, Part, PartKind, Policy};
 
@@ -42,8 +42,7 @@ impl Conf {
     /// # Errors
     /// When the file cannot be read or holds no global configuration.
     pub fn load(path: &Path) -> Result<Self, SandboxError> {
-        let global_conf =
-            crate::cli::verify::conf::load(path).map_err(|e| SandboxError::Evidence(e.to_string()))?;
+        let global_conf = conf::load(path).map_err(|e| SandboxError::Evidence(e.to_string()))?;
         Ok(Self { global_conf, policy: Policy::default() })
     }
 }
@@ -67,12 +66,18 @@ pub fn judge_files(container: &Path, conf: &Path) -> Result<String, SandboxError
     let verdict = judge_bytes(bytes.into(), &conf).map_err(|reason| {
         SandboxError::Evidence(format!("{} is not valid: {reason}", container.display()))
     })?;
+    let attachments = match (verdict.attachments.verified.len(), verdict.attachments.absent.len()) {
+        (0, 0) => String::new(),
+        (there, 0) => format!(", with {there} attachments"),
+        (there, absent) => {
+            format!(", with {there} attachments and the digests of {absent} that the log does not keep")
+        }
+    };
     Ok(format!(
-        "{} is valid evidence: signed by {}, time-stamped {}, {} attachments.",
+        "{} is valid evidence: signed by {}, time-stamped {}{attachments}.",
         container.display(),
         verdict.signer.map(|signer| signer.to_string()).unwrap_or_default(),
         verdict.time.map(|time| time.to_string()).unwrap_or_default(),
-        verdict.attachments.verified.len(),
     ))
 }
 

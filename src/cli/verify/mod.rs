@@ -1,13 +1,12 @@
 //! `hermod verify`: judges containers against a configuration, offline.
 
-pub mod conf;
 mod report;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::evidence::{Verdict, judge};
+use crate::evidence::{Verdict, conf, judge};
 use crate::limits;
 use crate::message::{ErrorCode, XRoadError};
 use crate::trust::{GlobalConf, Policy};

@@ -1,5 +1,6 @@
 //! The verdict on a container: who signed what, and when it existed.
 
+pub mod conf;
 mod message;
 mod timestamp;
 mod verdict;

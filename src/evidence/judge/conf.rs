@@ -1,4 +1,4 @@
-//! Where the trusted configuration of a verification comes from.
+//! Where the trusted configuration of a verdict comes from. With `GlobalConf::load_dir`, all that pure rooms read from disk.
 
 use std::collections::BTreeMap;
 use std::fs::File;
