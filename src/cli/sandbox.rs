@@ -107,7 +107,7 @@ async fn sandbox(args: &SandboxArgs, options: Options) -> Result<Work, SandboxEr
         None => {
             println!("\n{}", tour::describe(&ecosystem));
             tour::show(&ecosystem, &|text| println!("{text}")).await?;
-            println!("\n{}\n\nCtrl-C stops everything.", tour::curl_lines(ecosystem.plan()));
+            println!("\n{}\n\nCtrl-C stops everything.", tour::curl_lines(&ecosystem)?);
             Ok(Work::Stays(ecosystem))
         }
     }

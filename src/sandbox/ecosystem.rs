@@ -41,6 +41,7 @@ pub struct Ecosystem {
     stations: Arc<Stations>,
     responder: Arc<Responder>,
     source: Arc<Source>,
+    binary: PathBuf,
     // In order of their end: servers, services, directory.
     servers: Vec<SecurityServer>,
     _services: JoinSet<()>,
@@ -127,7 +128,8 @@ impl Ecosystem {
             let files = ServerFiles::write(target, &plan, server, identities, &anchor, &options).await?;
             servers.push(SecurityServer::new(server.clone(), files, options.binary.clone()));
         }
-        Ok(Self { plan, pki, stations, responder, source, servers, _services: services, directory })
+        let binary = options.binary;
+        Ok(Self { plan, pki, stations, responder, source, binary, servers, _services: services, directory })
     }
 
     /// Who there is and where each one listens.
@@ -153,6 +155,11 @@ impl Ecosystem {
     /// The configuration source, for publishing other parameters.
     pub fn source(&self) -> &Source {
         &self.source
+    }
+
+    /// The binary that the security servers are.
+    pub fn binary(&self) -> &Path {
+        &self.binary
     }
 
     /// The directory of everything.

@@ -117,6 +117,11 @@ impl ServerFiles {
 
     fn config_text(&self, server: &ServerPlan, options: &Options) -> String {
         let address = server.address;
+        // The global configuration's interval is not followed below a minute; a sandbox has no minute to wait.
+        let timestamp = match options.extra_config.contains("[timestamp]") {
+            true => String::new(),
+            false => format!("[timestamp]\ninterval_secs = {}\n\n", options.timestamping_interval_secs),
+        };
         format!(
             r#"# Security server {code} of a sandbox.
 root = "state"
@@ -142,7 +147,7 @@ runtime = "{runtime}"
 [signer]
 pin_file = "../pin"
 
-[globalconf]
+{timestamp}[globalconf]
 anchor = "../configuration-anchor.xml"
 {extra}"#,
             code = server.code,

@@ -74,25 +74,44 @@ pub async fn show(ecosystem: &Ecosystem, say: &(dyn Fn(&str) + Sync)) -> Result<
     let container = download(ecosystem, &client, &last).await?;
     let conf = verification_conf(ecosystem, &client).await?;
     say(&proof::judge_files(&container, &conf)?);
-    say(&format!("Verify it yourself:\n  hermod verify {} --conf {}", container.display(), conf.display()));
+    say(&format!(
+        "Judge it again:\n  {} verify {} --conf {}",
+        ecosystem.binary().display(),
+        container.display(),
+        conf.display()
+    ));
     Ok(())
 }
 
-/// Lines for a terminal, ready to be copied.
-pub fn curl_lines(plan: &Plan) -> String {
+/// Lines for a terminal, ready to be copied. The SOAP message that one of them sends is put into the sandbox's directory.
+///
+/// # Errors
+/// When that file cannot be written.
+pub fn curl_lines(ecosystem: &Ecosystem) -> Result<String, SandboxError> {
+    let plan = ecosystem.plan();
     let (consumer, provider) = (plan.consumer(), &plan.providers()[0]);
     let (url, client, service) = (consumer.consumer_url(), consumer.subsystem(), provider.subsystem());
-    format!(
-        "Try it yourself:
+    let envelope = ecosystem.directory().join("soap-request.xml");
+    let soap = Message::new(plan, provider, Kind::Soap, "mine-soap".to_owned());
+    std::fs::write(&envelope, &soap.body).map_err(SandboxError::file("write", &envelope))?;
+    let own_id = format!("mine-{}", super::random_text(4));
+    Ok(format!(
+        "Try it yourself, in another terminal. REST, without and with a body, and SOAP:
   curl -H 'X-Road-Client: {client}' {url}/r1/{service}/pets
-  curl -H 'X-Road-Client: {client}' -H 'X-Road-Id: mine-1' -H 'Content-Type: application/json' \\
+  curl -H 'X-Road-Client: {client}' -H 'X-Road-Id: {own_id}' -H 'Content-Type: application/json' \\
        -d '{{\"name\":\"Fenrir\",\"kind\":\"wolf\"}}' {url}/r1/{service}/pets
+  curl -H 'Content-Type: text/xml; charset=UTF-8' -H 'SOAPAction: \"\"' --data-binary @{envelope} {url}/
+What the provider offers, and who there is:
   curl -H 'X-Road-Client: {client}' '{url}/r1/{service}/getOpenAPI?serviceCode=pets'
   curl -H 'Accept: application/json' {url}/listClients
-  curl -OJ '{asic}'
-  curl -o verificationconf.zip {url}/verificationconf",
-        asic = asic_url(plan, "mine-1", "force"),
-    )
+The evidence of your second message, judged offline:
+  curl -fsSo {own_id}.asice '{asic}'
+  curl -fsSo verificationconf.zip {url}/verificationconf
+  {hermod} verify {own_id}.asice --conf verificationconf.zip",
+        asic = asic_url(plan, &own_id, "requestOnly&unique&force"),
+        envelope = envelope.display(),
+        hermod = ecosystem.binary().display(),
+    ))
 }
 
 /// Downloads the request of the exchange `message_id` from the consumer's server, time-stamped on the spot, into the
