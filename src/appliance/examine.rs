@@ -136,7 +136,10 @@ fn key_certificates(
     findings: &mut Vec<Finding>,
 ) {
     if key.certificates.is_empty() {
-        findings.push(Finding::Stops(format!("{name} {}: it has no certificate yet: import one", key.id)));
+        findings.push(Finding::Stops(format!(
+            "{name} {}: it has no certificate yet; `hermod token import` adds it",
+            key.id
+        )));
     }
     for found in &key.certificates {
         let certificate = &found.certificate;

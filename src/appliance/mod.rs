@@ -21,9 +21,8 @@ use arc_swap::ArcSwapOption;
 pub use examine::{Finding, examine};
 pub use internal_tls::{InternalTls, load_or_make};
 
-use self::open::{
-    internal_tls, load_trust, open_log, open_registry, open_signer, open_token, spool_directory,
-};
+use self::open::{internal_tls, load_trust, open_log, open_registry, open_signer, spool_directory};
+pub use self::open::{open_token, read_pin};
 use self::tasks::start_control;
 use crate::config::{Config, Runtime};
 use crate::control::SharedTrust;

@@ -35,16 +35,28 @@ pub(super) async fn open_registry(config: &Config) -> Result<Arc<ArcSwap<Registr
     Ok(registry)
 }
 
-pub(super) fn open_token(config: &Config) -> Result<Box<dyn Token>, StartError> {
-    let pin = match &config.signer.pin {
-        Some(Pin::Text(pin)) => pin.clone(),
+/// The PIN that the configuration gives or names.
+///
+/// # Errors
+/// A line of text: there is none, or its file cannot be read.
+pub fn read_pin(config: &Config) -> Result<String, StartError> {
+    match &config.signer.pin {
+        Some(Pin::Text(pin)) => Ok(pin.clone()),
         Some(Pin::File(file)) => {
             let text = std::fs::read_to_string(file)
                 .map_err(|error| format!("PIN file {} cannot be read: {error}", file.display()))?;
-            text.trim_end_matches(['\r', '\n']).to_string()
+            Ok(text.lines().next().unwrap_or_default().to_string())
         }
-        None => return Err("no PIN: give signer.pin_file or signer.pin in the configuration".into()),
-    };
+        None => Err("no PIN: give signer.pin_file or signer.pin in the configuration".into()),
+    }
+}
+
+/// The token that the configuration names.
+///
+/// # Errors
+/// As [`read_pin`], or the folder cannot be made.
+pub fn open_token(config: &Config) -> Result<Box<dyn Token>, StartError> {
+    let pin = read_pin(config)?;
     Ok(match &config.signer.token {
         TokenKind::Hermod { dir } => Box::new(SoftwareToken::open(dir, &pin)?),
         TokenKind::Official { keyconf } => Box::new(OfficialToken::new(keyconf, &pin)),

@@ -13,8 +13,8 @@ use crate::time::SystemClock;
 /// Arguments of `hermod check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The configuration file.
-    #[arg(long, default_value = DEFAULT_FILE)]
+    /// The server's configuration file
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     config: PathBuf,
 }
 

@@ -5,6 +5,7 @@ pub mod logging;
 pub mod registry;
 pub mod run;
 pub mod sandbox;
+pub mod token;
 pub mod verify;
 
 use std::process::ExitCode;
@@ -12,6 +13,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 /// A high-throughput X-Road security server.
+///
+/// For a first look: `hermod sandbox`. For a server: write hermod.toml, then `hermod check` until it has nothing to say,
+/// then `hermod run`.
 #[derive(Debug, Parser)]
 #[command(name = "hermod", version)]
 struct Cli {
@@ -27,6 +31,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Show and change local clients, services and access rights
     Registry(registry::RegistryArgs),
+    /// Show the keys of this server and import new ones
+    Token(token::TokenArgs),
     /// Start a whole ecosystem on loopback and send messages through it
     Sandbox(sandbox::SandboxArgs),
     /// Verify containers: who signed what, and when it existed
@@ -39,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Registry(args) => registry::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Verify(args) => verify::run(&args),
     }

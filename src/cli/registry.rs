@@ -13,23 +13,24 @@ use crate::control::{RegistryDb, load_declaration};
 pub struct RegistryArgs {
     #[command(subcommand)]
     command: Command,
-    /// The server's configuration file.
-    #[arg(long, global = true, default_value = DEFAULT_FILE)]
+    /// The server's configuration file
+    #[arg(long, value_name = "FILE", global = true, default_value = DEFAULT_FILE)]
     config: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the registry hold exactly what FILE declares, all or nothing, and print what changes. A running server
-    /// takes the change over within a second.
+    /// Make the registry hold exactly what FILE declares, all or nothing, and print what changes
+    ///
+    /// A running server takes the change over within a second. docs/registry.md shows how to write a declaration.
     Apply {
-        /// The declaration, a TOML file.
+        /// The declaration, a TOML file
         file: PathBuf,
-        /// Only print what would change.
+        /// Only print what would change
         #[arg(long)]
         dry_run: bool,
     },
-    /// Print what the registry holds.
+    /// Print what the registry holds
     Show,
 }
 

@@ -14,10 +14,10 @@ use crate::time::SystemClock;
 /// Arguments of `hermod run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The configuration file.
-    #[arg(long, default_value = DEFAULT_FILE)]
+    /// The server's configuration file
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     config: PathBuf,
-    /// Stop when standard input is closed, so that the server does not outlive the process that started it.
+    /// Stop when standard input is closed, so that the server does not outlive the process that started it
     #[arg(long)]
     exit_on_stdin_close: bool,
 }

@@ -1,8 +1,9 @@
 //! `hermod sandbox`: a whole ecosystem on loopback, for a first look and as a self-test.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -119,8 +120,17 @@ async fn counted(
     progress: &(dyn Fn(&str) + Sync),
 ) -> Result<Report, SandboxError> {
     progress(&format!("sending {count} messages from {} callers", traffic::CALLERS));
-    let traffic = traffic::send(ecosystem.plan(), count, |done| eprint!("\r{done} sent ")).await;
-    eprint!("\r");
+    let (seen, terminal) = (AtomicUsize::new(0), std::io::stderr().is_terminal());
+    // Callers report out of order; a line that is rewritten is of use on a terminal only.
+    let show = move |done: usize| {
+        if terminal && seen.fetch_max(done, Ordering::Relaxed) < done {
+            eprint!("\r{done} of {count} sent ");
+        }
+    };
+    let traffic = traffic::send(ecosystem.plan(), count, show).await;
+    if terminal {
+        eprint!("\r");
+    }
     progress(&format!("{count} exchanges in {:.2} s", traffic.elapsed.as_secs_f64()));
     for outcome in traffic.outcomes.iter().filter(|outcome| outcome.error.is_some()).take(5) {
         let reason = outcome.error.as_deref().unwrap_or_default();

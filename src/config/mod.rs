@@ -59,8 +59,9 @@ impl Config {
     /// Reads and checks a file.
     pub fn load(file: &Path) -> Result<Self, FileError> {
         let name = file.display().to_string();
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| FileError::whole(&name, format!("cannot be read: {error}")))?;
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            FileError::whole(&name, format!("cannot be read: {error}; --config names another file"))
+        })?;
         Self::parse(&name, file.parent().unwrap_or(Path::new("")), &text)
     }
 

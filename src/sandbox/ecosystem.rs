@@ -263,7 +263,7 @@ fn open_directory(kept: Option<&Path>) -> Result<Directory, SandboxError> {
         let directory = tempfile::Builder::new().prefix("hermod-sandbox-").tempdir();
         return directory
             .map(Directory::Temporary)
-            .map_err(SandboxError::file("create", std::env::temp_dir()));
+            .map_err(|source| SandboxError::NoDirectory { path: std::env::temp_dir(), source });
     };
     std::fs::create_dir_all(path).map_err(SandboxError::file("create", path))?;
     // The servers get this path in their configuration, whatever their working directory.
@@ -284,8 +284,9 @@ fn read_kept(directory: &Path, options: &Options) -> Result<Option<(u8, u8)>, Sa
     }
     if (kept.servers, kept.key_type) != (options.servers, options.key_type) {
         return Err(unfit(format!(
-            "it was made with {} servers and {:?} keys, wanted are {} and {:?}",
-            kept.servers, kept.key_type, options.servers, options.key_type
+            "it was made with `--servers {} --key-type {}`: start it so, or keep this sandbox in another directory",
+            kept.servers,
+            kept.key_type.as_str()
         )));
     }
     Ok(Some(kept.block))

@@ -15,6 +15,14 @@ pub enum SandboxError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// There is no place for temporary files.
+    #[error("nothing can be written below {} ({source}): set TMPDIR, or choose a directory with --keep", path.display())]
+    NoDirectory {
+        /// The system's directory for temporary files.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// A kept directory holds something that this version cannot start from.
     #[error("cannot start from {}: {reason}", path.display())]
     Kept {

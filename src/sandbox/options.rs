@@ -15,6 +15,16 @@ pub enum KeyType {
     Ec,
 }
 
+impl KeyType {
+    /// The word that the command line uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rsa => "rsa",
+            Self::Ec => "ec",
+        }
+    }
+}
+
 /// How the workers of the security servers do their input and output; passed on to them unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
