@@ -143,7 +143,7 @@ fn key_certificates(
     }
     for found in &key.certificates {
         let certificate = &found.certificate;
-        let what = format!("{name} {}: certificate \"{}\"", key.id, certificate.subject());
+        let what = format!("{name} {}: certificate {}", key.id, certificate.subject().for_people());
         findings.push(if !found.active {
             Finding::Warns(format!("{what} is not active"))
         } else if found.status != Some(CertificateStatus::Registered) {
@@ -174,7 +174,7 @@ fn unknown_to(
     let instance = config.server_id.instance();
     global_conf.shared_params(instance)?;
     if global_conf.ca_by_subject(instance, certificate.issuer()).is_none() {
-        return Some(format!("is issued by \"{}\", which is not approved", certificate.issuer()));
+        return Some(format!("is issued by {}, which is not approved", certificate.issuer().for_people()));
     }
     if key.purpose == Some(KeyPurpose::Authentication) {
         return match global_conf.auth_cert_server(certificate) {

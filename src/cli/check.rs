@@ -23,11 +23,11 @@ pub fn run(args: &CheckArgs) -> ExitCode {
     let config = match Config::load(&args.config) {
         Ok(config) => config,
         Err(error) => {
-            println!("stops   configuration: {error}");
+            say!("stops   configuration: {error}");
             return ExitCode::FAILURE;
         }
     };
-    println!("fine    configuration: {} is complete; this is {}", args.config.display(), config.server_id);
+    say!("fine    configuration: {} is complete; this is {}", args.config.display(), config.server_id);
     let findings = examine(&config, Arc::new(SystemClock));
     let mut stops = 0;
     for finding in &findings {
@@ -36,20 +36,20 @@ pub fn run(args: &CheckArgs) -> ExitCode {
             Finding::Warns(_) => "warns",
             Finding::Stops(_) => "stops",
         };
-        println!("{word:<7} {}", finding.text());
+        say!("{word:<7} {}", finding.text());
         stops += usize::from(matches!(finding, Finding::Stops(_)));
     }
     match stops {
         0 => {
-            println!("nothing would stop this server");
+            say!("nothing would stop this server");
             ExitCode::SUCCESS
         }
         1 => {
-            println!("1 thing would stop this server");
+            say!("1 thing would stop this server");
             ExitCode::FAILURE
         }
         more => {
-            println!("{more} things would stop this server");
+            say!("{more} things would stop this server");
             ExitCode::FAILURE
         }
     }

@@ -1,5 +1,13 @@
 //! The command line, one file per sub-command.
 
+/// Prints a line on standard output. A reader that has gone away, such as `head`, changes nothing.
+macro_rules! say {
+    ($($argument:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout().lock(), $($argument)*);
+    }};
+}
+
 pub mod check;
 pub mod logging;
 pub mod registry;

@@ -60,16 +60,16 @@ async fn execute(args: &RegistryArgs) -> Result<(), Box<dyn std::error::Error>> 
                 std::fs::create_dir_all(folder)?;
             }
             let changes = RegistryDb::open(&config.registry).await?.apply(clients, *dry_run).await?;
-            changes.iter().for_each(|change| println!("{change}"));
+            changes.iter().for_each(|change| say!("{change}"));
             match (changes.len(), dry_run) {
-                (0, _) => println!("nothing to change"),
-                (count, true) => println!("{count} changes not made (dry run)"),
-                (count, false) => println!("{count} changes made"),
+                (0, _) => say!("nothing to change"),
+                (count, true) => say!("{count} changes not made (dry run)"),
+                (count, false) => say!("{count} changes made"),
             }
         }
         Command::Show => {
             let registry = RegistryDb::open(&config.registry).await?.load().await?;
-            crate::registry::facts(&registry).iter().for_each(|line| println!("{line}"));
+            crate::registry::facts(&registry).iter().for_each(|line| say!("{line}"));
         }
     }
     Ok(())

@@ -106,9 +106,9 @@ async fn sandbox(args: &SandboxArgs, options: Options) -> Result<Work, SandboxEr
             Ok(Work::Done(report.is_complete()))
         }
         None => {
-            println!("\n{}", tour::describe(&ecosystem));
-            tour::show(&ecosystem, &|text| println!("{text}")).await?;
-            println!("\n{}\n\nCtrl-C stops everything.", tour::curl_lines(&ecosystem)?);
+            say!("\n{}", tour::describe(&ecosystem));
+            tour::show(&ecosystem, &|text| say!("{text}")).await?;
+            say!("\n{}\n\nCtrl-C stops everything.", tour::curl_lines(&ecosystem)?);
             Ok(Work::Stays(ecosystem))
         }
     }

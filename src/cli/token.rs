@@ -60,16 +60,16 @@ pub fn run(args: &TokenArgs) -> ExitCode {
 
 fn show(config: &Config) -> Result<(), Box<dyn Error + Send + Sync>> {
     let token = open_token(config)?;
-    println!("{}", token.name());
+    say!("{}", token.name());
     for key in token.keys()? {
-        println!("  key {}: {}", key.id, key.purpose.map_or("no purpose yet", purpose_name));
+        say!("  key {}: {}", key.id, key.purpose.map_or("no purpose yet", purpose_name));
         for found in &key.certificates {
             let (certificate, state) =
                 (&found.certificate, if found.active { "active" } else { "not active" });
             let member =
                 found.member.as_ref().map(|member| format!("signs for {member}, ")).unwrap_or_default();
             let until = certificate.not_after();
-            println!("    \"{}\": {member}{state}, until {until}", certificate.subject());
+            say!("    {}: {member}{state}, until {until}", certificate.subject().for_people());
         }
     }
     Ok(())
@@ -106,7 +106,7 @@ fn import(
     }
     let id = token.import_key(purpose, &key)?;
     token.put_certificate(&id, &certificate, member.as_ref(), CertificateStatus::Registered, true)?;
-    println!("imported {} key {id}: \"{}\"", purpose_name(purpose), certificate.subject());
+    say!("imported {} key {id}: {}", purpose_name(purpose), certificate.subject().for_people());
     Ok(())
 }
 

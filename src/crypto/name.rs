@@ -90,6 +90,15 @@ impl Name {
         &self.0.canonical
     }
 
+    /// A line for people: what identifies the holder, without encodings. Two names may share it.
+    pub fn for_people(&self) -> String {
+        let parts =
+            [("CN", COMMON_NAME), ("serialNumber", SERIAL_NUMBER), ("O", ORGANIZATION), ("C", COUNTRY)];
+        let known = parts.iter().filter_map(|(name, oid)| Some(format!("{name}={}", self.attribute(oid)?)));
+        let known: Vec<String> = known.collect();
+        if known.is_empty() { self.to_string() } else { known.join(", ") }
+    }
+
     /// The value of an attribute as certificate profiles read it (`trust.md` 5.2): the last part in DER
     /// order that has the type counts, of that part the first attribute, escaped as in RFC 4514.
     pub fn attribute(&self, oid: &[u8]) -> Option<String> {

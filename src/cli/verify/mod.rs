@@ -79,7 +79,7 @@ pub fn run(args: &VerifyArgs) -> ExitCode {
                 worst = UNREADABLE;
                 if args.json {
                     let verdict = Verdict::invalid(XRoadError::new(ErrorCode::IoError, text));
-                    println!("{}", report::json_line(file, &verdict));
+                    say!("{}", report::json_line(file, &verdict));
                 }
             }
         }
