@@ -50,10 +50,12 @@ impl PeerOcsp {
         if let Some(all) = self.at_hand(worker, trust, chain) {
             return Ok(all);
         }
-        self.fetch(worker, address, chain).await?;
-        // What the peer sent is judged by the caller, in its place.
+        // What the peer sent is judged by the caller, in its place, beside what is known of old: a revocation counts
+        // however old it is.
+        let mut all = self.fetch(worker, trust, address, chain).await?;
         let store = self.store.load();
-        Ok(chain.iter().filter_map(|certificate| find(trust, &store, certificate)).collect())
+        all.extend(chain.iter().filter_map(|certificate| find(trust, &store, certificate)));
+        Ok(all)
     }
 
     fn at_hand(
@@ -67,20 +69,46 @@ impl PeerOcsp {
         chain.iter().map(|certificate| find(trust, &store, certificate).filter(usable)).collect()
     }
 
-    async fn fetch(&self, worker: &Worker, address: &str, chain: &[Certificate]) -> Result<(), XRoadError> {
+    async fn fetch(
+        &self,
+        worker: &Worker,
+        trust: &TrustSnapshot,
+        address: &str,
+        chain: &[Certificate],
+    ) -> Result<Vec<OcspResponse>, XRoadError> {
         let responses = query(worker, address, chain).await.map_err(|text| {
             XRoadError::new(ErrorCode::InternalError, format!("OCSP responses of {address}: {text}"))
                 .within(ErrorCode::SslAuthenticationFailed)
         })?;
+        let pairs = chain.iter().zip(&responses);
+        let proven: Vec<_> =
+            pairs.filter(|(about, response)| is_proven(worker, trust, chain, about, response)).collect();
         self.store.rcu(|store| {
             let mut store = if store.len() < CERTIFICATES_MAX { Store::clone(store) } else { Store::new() };
-            for (certificate, response) in chain.iter().zip(&responses) {
-                store.insert(*certificate.sha256(), response.clone());
+            for (certificate, response) in &proven {
+                store.insert(*certificate.sha256(), (*response).clone());
             }
             store
         });
-        Ok(())
+        Ok(responses)
     }
+}
+
+/// Only authentic answers are remembered: a peer presents whatever chain it likes, also another server's certificate,
+/// and its own word about that one must not stand in the way of the other's.
+fn is_proven(
+    worker: &Worker,
+    trust: &TrustSnapshot,
+    chain: &[Certificate],
+    certificate: &Certificate,
+    response: &OcspResponse,
+) -> bool {
+    let (global_conf, policy, now) = (&trust.global_conf, &trust.policy, worker.now());
+    let mut issuers = global_conf.ca_certificates().iter().chain(chain);
+    issuers.any(|issuer| {
+        certificate.is_issued_by(issuer)
+            && response.verify_for_storage(issuer, certificate, now, global_conf, policy).is_ok()
+    })
 }
 
 /// Asks a peer's port 5577: all `cert` parameters first (SHA-1), then `cert_hash` (SHA-256), for peers of both ages.
