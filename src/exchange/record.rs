@@ -37,7 +37,7 @@ pub async fn rest(
     let with_bodies = logs_bodies(worker, logged.service);
     let message = if with_bodies { part } else { reduced_rest_head(&part) };
     let attachments = match body {
-        Some(body) if with_bodies => vec![kept(body)?],
+        Some(body) if with_bodies => kept(worker, body)?.into_iter().collect(),
         _ => Vec::new(),
     };
     append(worker, logged, message, attachments, signature, !with_bodies).await
@@ -56,7 +56,10 @@ pub async fn soap(
     let with_bodies = logs_bodies(worker, logged.service);
     let message = if with_bodies { soap } else { super::reduced_soap::reduce(header, logged.direction) };
     let attachments = match signature.hash_chain {
-        None if with_bodies => attachments.into_iter().map(kept).collect::<Result<_, _>>()?,
+        None if with_bodies => {
+            let kept = attachments.into_iter().map(|body| kept(worker, body));
+            kept.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect()
+        }
         _ => Vec::new(),
     };
     append(worker, logged, message, attachments, signature, !with_bodies).await
@@ -90,11 +93,25 @@ async fn append(
     Ok(durable)
 }
 
-fn kept(body: &mut Spool) -> Result<Body, XRoadError> {
-    log_body(body).map_err(|error| {
+/// The bytes of a body that are logged: at most the configured number, none when that is 0. A longer one is cut where
+/// that is allowed, else refused, whoever sent it.
+fn kept(worker: &Worker, body: &mut Spool) -> Result<Option<Body>, XRoadError> {
+    let log = &worker.shared.config.log;
+    let limit = log.body_bytes_max;
+    if limit == 0 {
+        return Ok(None);
+    }
+    if body.len() > limit && !log.truncated_body_allowed {
+        return Err(too_large(limit));
+    }
+    let whole = log_body(body).map_err(|error| {
         XRoadError::new(ErrorCode::IoError, format!("the body cannot be kept: {error}"))
             .within(ErrorCode::LoggingFailed)
-    })
+    })?;
+    Ok(Some(match whole {
+        Body::Bytes(bytes) => Body::Bytes(bytes.slice(..bytes.len().min(limit as usize))),
+        Body::File(file, length) => Body::File(file, length.min(limit)),
+    }))
 }
 
 /// Whether bodies of messages to and from this service are logged: the switch of a local service, else the
