@@ -35,6 +35,7 @@ mod selection;
 mod service_call;
 mod soap_body;
 pub mod verified;
+mod wanted;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -15,6 +15,7 @@ use crate::exchange::outgoing::{Keep, Outgoing, TransferError};
 use crate::exchange::record::{self, Logged};
 use crate::exchange::selection;
 use crate::exchange::verified::{Verified, verify};
+use crate::exchange::wanted::while_wanted;
 use crate::log::{Direction, DurableRecord};
 use crate::message::{
     CLIENT_PROXY, ErrorCode, RestRefusal, RestRequest, RestRequestIds, RestResponse, XRoadError,
@@ -71,8 +72,13 @@ async fn steps(
     let sent = send(worker, &trust, &request, &mut outgoing, exchange, &mut peer).await;
     let request_hash = sent.map_err(|error| XRoadError::new(ErrorCode::IoError, error.to_string()))?;
 
-    let (mut connection, answer_head) = peer.answer(worker, &trust, &provider).await?;
-    let mut incoming = receive::answer(worker, &answer_head, &mut connection).await?;
+    let answered = async {
+        let (mut connection, answer_head) = peer.answer(worker, &trust, &provider).await?;
+        let incoming = receive::answer(worker, &answer_head, &mut connection).await?;
+        Ok::<_, Refusal>((connection, incoming))
+    };
+    let answered = while_wanted(exchange, answered).await.map_err(Refusal::Gone)?;
+    let (connection, mut incoming) = answered?;
     let response = read_response(&incoming)?;
     let part = response.part().clone();
     let mut verified = verify(worker, &trust, &incoming, &part, &provider, response)?;

@@ -17,6 +17,7 @@ use crate::exchange::record::{self, Logged};
 use crate::exchange::selection;
 use crate::exchange::soap_body::{SoapBody, SoapForm, SoapReader};
 use crate::exchange::verified::{Verified, verify};
+use crate::exchange::wanted::while_wanted;
 use crate::log::{Direction, DurableRecord};
 use crate::message::{
     CLIENT, CLIENT_PROXY, ErrorCode, Soap, SoapMessage, XRoadError, check_soap_action, latin1_to_utf8,
@@ -95,11 +96,16 @@ async fn steps(
     send_parts(&mut outgoing, &mut reader, &body, exchange, &mut peer).await?;
     sign_and_log(worker, &request, &request_id, &mut outgoing, &mut peer).await?;
 
-    let (mut connection, answer_head) = peer.answer(worker, &trust, &provider).await?;
+    let answered = async {
+        let (mut connection, answer_head) = peer.answer(worker, &trust, &provider).await?;
+        let incoming = receive::answer(worker, &answer_head, &mut connection).await?;
+        Ok::<_, Refusal>((connection, answer_head, incoming))
+    };
+    let answered = while_wanted(exchange, answered).await.map_err(Refusal::Gone)?;
+    let (connection, answer_head, mut incoming) = answered?;
     let original_content_type = answer_head.header("x-original-content-type");
     let original_content_type =
         original_content_type.map(|value| latin1_to_utf8(value).into_owned()).unwrap_or_default();
-    let mut incoming = receive::answer(worker, &answer_head, &mut connection).await?;
     let (response, headers) = read_response(&incoming)?;
     let response = verify_response(worker, &trust, &incoming, &request, response)?;
     connection.release();

@@ -17,6 +17,7 @@ use crate::exchange::outgoing::{Keep, Outgoing, TransferError};
 use crate::exchange::record::{self, Logged};
 use crate::exchange::service_call::{self, ServiceAddress};
 use crate::exchange::verified::{Verified, verify};
+use crate::exchange::wanted::while_wanted;
 use crate::log::{Direction, DurableRecord};
 use crate::message::{ErrorCode, RestRequest, RestResponse, RestResponseIds, XRoadError, rest_request_hash};
 use crate::registry::{Registry, Service};
@@ -180,9 +181,14 @@ async fn respond(
     } else {
         let service = accepted.registry.service(request.service_id());
         let service = service.ok_or_else(|| error(ErrorCode::UnknownService, "the service is gone"))?;
-        let mut connection =
-            call(worker, &accepted.registry, service, request, accepted.body.as_mut()).await?;
-        let head = service_call::read_head(worker, service, &mut connection).await?;
+        let (registry, body) = (&accepted.registry, accepted.body.as_mut());
+        let called = async {
+            let mut connection = call(worker, registry, service, request, body).await?;
+            let head = service_call::read_head(worker, service, &mut connection).await?;
+            Ok::<_, XRoadError>((connection, head))
+        };
+        let called = while_wanted(exchange, called).await.map_err(Failed::PeerGone)?;
+        let (mut connection, head) = called?;
         let headers = head.headers.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
         let response = RestResponse::from_service(head.status, &head.reason, headers, &ids)?;
         outgoing.rest_response(response.part());

@@ -18,6 +18,7 @@ use crate::exchange::record::{self, Logged};
 use crate::exchange::service_call::{self, ServiceAddress};
 use crate::exchange::soap_body::{SoapForm, SoapReader};
 use crate::exchange::verified::{Verified, verify};
+use crate::exchange::wanted::while_wanted;
 use crate::log::{Direction, DurableRecord};
 use crate::message::{
     ContentType, ErrorCode, Soap, SoapMessage, XRoadError, check_soap_action, latin1_to_utf8,
@@ -52,7 +53,8 @@ pub async fn exchange(
     if metaservice::claims_soap(accepted.request.message.header()) {
         return metaservice_reply(worker, &trust, &accepted, exchange).await;
     }
-    let (mut connection, answer_head) = match call(worker, head, &mut accepted).await {
+    let called = while_wanted(exchange, call(worker, head, &mut accepted)).await?;
+    let (mut connection, answer_head) = match called {
         Ok(answered) => answered,
         Err(error) => return refuse(worker, exchange, Refusal::Error(error)).await,
     };
