@@ -77,7 +77,7 @@ impl Appliance {
             log: log.clone(),
             stamper,
             peer_ocsp: PeerOcsp::default(),
-            peer_tls: tls::to_servers(&authentication),
+            peer_tls: tls::to_servers(&authentication, config.tls.cbc),
             service_tls: tls::to_services(internal.as_ref().map(|internal| &internal.identity)),
             internal_certificate: internal.as_ref().map(|internal| internal.certificate.clone()),
             authentication: Arc::clone(&authentication),
@@ -125,8 +125,11 @@ fn listeners(
 ) -> Vec<ListenerConfig> {
     let listen = &config.listen;
     let mut listeners = vec![
-        ListenerConfig::new(listen.server, Role::SecurityServer)
-            .with_tls(tls::server_port(authentication, trust)),
+        ListenerConfig::new(listen.server, Role::SecurityServer).with_tls(tls::server_port(
+            authentication,
+            trust,
+            config.tls.cbc,
+        )),
         ListenerConfig::new(listen.ocsp, Role::OcspResponder),
     ];
     if let Some(address) = listen.consumer_http {

@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use rustls::SupportedCipherSuite;
 
 use crate::control::SharedTrust;
 use crate::crypto::Certificate;
 use crate::exchange::Authentication;
 use crate::trust::GlobalConf;
-use crate::worker::tls::IssuerHints;
+use crate::worker::tls::{IssuerHints, TlsVersions, cbc};
 use crate::worker::{ClientAuth, IdentitySource, TlsClient, TlsServer};
 
 /// Port 5500: peers must show a certificate that is registered in the global configuration; nothing more is judged
@@ -17,6 +18,7 @@ use crate::worker::{ClientAuth, IdentitySource, TlsClient, TlsServer};
 pub fn server_port(
     authentication: &Arc<ArcSwapOption<Authentication>>,
     trust: &SharedTrust,
+    cbc: bool,
 ) -> Arc<TlsServer> {
     let known = Arc::clone(trust);
     let accept = Arc::new(move |leaf: &[u8]| {
@@ -24,7 +26,8 @@ pub fn server_port(
         certificate.is_ok_and(|leaf| known.load().global_conf.auth_cert_server(&leaf).is_some())
     });
     let hints = issuer_hints(trust);
-    Arc::new(TlsServer::new(identity(authentication), ClientAuth::Required { accept, hints }))
+    let server = TlsServer::new(identity(authentication), ClientAuth::Required { accept, hints });
+    Arc::new(server.with_suites(TlsVersions::default(), extra_suites(cbc)))
 }
 
 /// Port 8443: a client certificate is wanted and any is taken; what it is worth is judged with the message.
@@ -33,8 +36,14 @@ pub fn client_port(internal: &IdentitySource) -> Arc<TlsServer> {
 }
 
 /// Towards other servers, with the authentication certificate.
-pub fn to_servers(authentication: &Arc<ArcSwapOption<Authentication>>) -> Arc<TlsClient> {
-    Arc::new(TlsClient::new(Some(identity(authentication))))
+pub fn to_servers(authentication: &Arc<ArcSwapOption<Authentication>>, cbc: bool) -> Arc<TlsClient> {
+    let client = TlsClient::new(Some(identity(authentication)));
+    Arc::new(client.with_suites(TlsVersions::default(), extra_suites(cbc)))
+}
+
+// Official servers have nothing better by default (`transport.md` 3.1); information systems and services do.
+fn extra_suites(cbc: bool) -> Vec<SupportedCipherSuite> {
+    if cbc { cbc::suites() } else { Vec::new() }
 }
 
 /// Towards services, with the internal certificate.

@@ -174,6 +174,7 @@ fn tls(section: &mut Section<'_>, root: &Path) -> Tls {
     Tls {
         internal: path(section, "internal", root, "tls/internal.p12"),
         internal_password: section.text("internal_password").unwrap_or_else(|| "internal".into()),
+        cbc: section.switch("cbc").unwrap_or(true),
     }
 }
 

@@ -216,13 +216,16 @@ pub struct Proxy {
     pub enforce_client_cert_validity: bool,
 }
 
-/// `[tls]`: the side of information systems and services.
+/// `[tls]`: the side of information systems and services, and what other servers are offered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
     /// PKCS#12 file with the internal TLS key and certificate. Default `tls/internal.p12`; made at first start.
     pub internal: PathBuf,
     /// Its password. Default `internal`.
     pub internal_password: String,
+    /// Between servers, offer and accept AES-CBC suites after all others. Default true: without them, servers with
+    /// the official defaults are out of reach.
+    pub cbc: bool,
 }
 
 /// `[globalconf]`: where trust comes from.

@@ -44,6 +44,12 @@ fn trap_transport_14_connections_between_servers_are_kept_by_default_and_can_be_
 }
 
 #[test]
+fn trap_transport_01_cbc_suites_are_there_by_default_and_can_be_switched_off() {
+    assert!(parse(SERVER).unwrap().tls.cbc);
+    assert!(!parse(&format!("{SERVER}[tls]\ncbc = false\n")).unwrap().tls.cbc);
+}
+
+#[test]
 fn the_example_is_complete_and_holds_the_defaults() {
     let example = parse(Config::example()).unwrap();
     assert_eq!(example, parse(SERVER).unwrap());

@@ -4,6 +4,7 @@
 //! protocol judges registration, chain and OCSP per message (on resumed sessions no verifier is called at all), so
 //! callers take [`peer_certificates`](super::PeerInfo) and check them themselves.
 
+pub mod cbc;
 mod client;
 pub(super) mod handshakes;
 mod identity;
