@@ -187,8 +187,10 @@ async fn deliver(
     let message = &response.message;
     let mut headers: Vec<(&str, Bytes)> =
         message.client_headers().map(|(name, value)| (name, Bytes::from(value.into_owned()))).collect();
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("date")) {
-        headers.insert(0, ("Date", Bytes::from(http_date(worker.now()))));
+    // The service's own date stands where this server's would, at the front.
+    match headers.iter().position(|(name, _)| name.eq_ignore_ascii_case("date")) {
+        Some(at) => headers[..=at].rotate_right(1),
+        None => headers.insert(0, ("Date", Bytes::from(http_date(worker.now())))),
     }
     let length = body.as_ref().map_or(0, |attachment| attachment.body.spool.len());
     let status = message.status();

@@ -39,7 +39,7 @@ pub async fn exchange(
     worker.shared.counters.consumer_exchange();
     match steps(worker, head, exchange).await {
         Ok(answer) => deliver(worker, exchange, answer).await,
-        Err(refusal) => refuse_soap(worker, exchange, refusal.prefixed(CLIENT_PROXY)).await,
+        Err(refusal) => refuse_soap(worker, exchange, of_this_server(refusal)).await,
     }
 }
 
@@ -51,7 +51,15 @@ struct Answer {
     _durable: DurableRecord,
 }
 
-// An error that the client's message causes; its prefix keeps the one of this server away.
+// Errors that are not the client's get the prefix of this server.
+fn of_this_server(refusal: Refusal) -> Refusal {
+    match refusal {
+        Refusal::Error(error) if error.code().split('.').next() == Some(CLIENT) => Refusal::Error(error),
+        other => other.prefixed(CLIENT_PROXY),
+    }
+}
+
+// An error that the client's message causes.
 fn of_client(error: XRoadError) -> Refusal {
     Refusal::Error(error.prefixed(CLIENT))
 }
