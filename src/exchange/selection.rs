@@ -8,7 +8,6 @@ use tokio::task::JoinSet;
 
 use super::context::Worker;
 use super::counters::Phase;
-use super::http_failure::http_failure;
 use super::peer;
 use crate::message::{ClientId, ErrorCode, XRoadError};
 use crate::time::UnixTime;
@@ -49,6 +48,8 @@ pub struct Chosen {
     pub address: String,
     /// Value of the Host header field: a dummy when there were several addresses (X-Road 7.8 behaviour).
     pub host: String,
+    /// The provider's other addresses.
+    pub others: Vec<String>,
 }
 
 /// Connects to a server of `provider` and verifies it. Each failing address is dropped and the others are tried; the
@@ -76,7 +77,8 @@ async fn choose(
     if let [address] = addresses.as_slice() {
         let connection = attempt(worker, address, timeout).await.map_err(|error| failure(&error, address))?;
         peer::verify_server(worker, trust, provider, address, &connection).await?;
-        return Ok(Chosen { connection, address: address.clone(), host: format!("{address}:{port}") });
+        let host = format!("{address}:{port}");
+        return Ok(Chosen { connection, address: address.clone(), host, others: Vec::new() });
     }
     connect_fastest(worker, trust, provider, addresses, timeout).await
 }
@@ -96,7 +98,8 @@ async fn connect_fastest(
         if let Ok(connection) = attempt(worker, &address, REMEMBERED_CONNECT.min(timeout)).await
             && peer::verify_server(worker, trust, provider, &address, &connection).await.is_ok()
         {
-            return Ok(Chosen { connection, address, host });
+            let others = others(&set, &address);
+            return Ok(Chosen { connection, address, host, others });
         }
         worker.fastest.borrow_mut().forget(&set);
     }
@@ -106,18 +109,19 @@ async fn connect_fastest(
     while !left.is_empty() {
         match race(worker, &left, limit).await {
             Err(error) => {
-                last = http_failure(&error, "connecting to the provider's security servers");
+                last = failure(&error, "of the provider");
                 break;
             }
             Ok((connection, address)) => {
                 match peer::verify_server(worker, trust, provider, &address, &connection).await {
                     Ok(()) => {
                         let life = worker.shared.config.proxy.fastest_selection_secs as i64;
+                        let others = others(&set, &address);
                         if life > 0 {
                             let until = worker.now().plus_secs(life);
                             worker.fastest.borrow_mut().remember(set, address.clone(), until);
                         }
-                        return Ok(Chosen { connection, address, host });
+                        return Ok(Chosen { connection, address, host, others });
                     }
                     Err(error) => {
                         tracing::warn!(%address, %error, "a security server of the provider was not accepted");
@@ -166,11 +170,38 @@ async fn attempt(worker: &Worker, address: &str, limit: Duration) -> Result<Clie
     }
 }
 
-/// A connection that nobody used before, for the one repetition that a failed reused connection permits.
-pub async fn reconnect(worker: &Worker, address: &str) -> Result<ClientConnection, XRoadError> {
+fn others(set: &[String], address: &str) -> Vec<String> {
+    set.iter().filter(|other| *other != address).cloned().collect()
+}
+
+/// A verified connection for the one repetition that a failed reused connection permits: a new one to the same server
+/// or, when that cannot be reached any more, one to another server of the provider.
+pub async fn reconnect(
+    worker: &Rc<Worker>,
+    trust: &TrustSnapshot,
+    provider: &ClientId,
+    address: String,
+    others: Vec<String>,
+) -> Result<(ClientConnection, String), XRoadError> {
     let limit = Duration::from_millis(worker.shared.config.proxy.client_timeout_ms);
-    let connected = async { worker.peers.connect(&target(worker, address).await?, limit).await };
-    connected.await.map_err(|error| failure(&error, address))
+    let limit = if others.is_empty() { limit } else { REMEMBERED_CONNECT.min(limit) };
+    let connected = async { worker.peers.connect(&target(worker, &address).await?, limit).await };
+    match connected.await {
+        Ok(connection) => {
+            peer::verify_server(worker, trust, provider, &address, &connection).await?;
+            Ok((connection, address))
+        }
+        Err(error) if others.is_empty() => Err(failure(&error, &address)),
+        Err(error) => {
+            tracing::warn!(%address, %error, "another security server of the provider takes over");
+            let mut set = others.clone();
+            set.push(address);
+            set.sort();
+            worker.fastest.borrow_mut().forget(&set);
+            let chosen = connect(worker, trust, provider, others).await?;
+            Ok((chosen.connection, chosen.address))
+        }
+    }
 }
 
 async fn target(worker: &Worker, address: &str) -> Result<Target, HttpError> {
@@ -185,10 +216,8 @@ fn failure(error: &HttpError, address: &str) -> XRoadError {
             let text = format!("{whom}: TLS handshake failed: {error}");
             XRoadError::new(ErrorCode::SslAuthenticationFailed, text)
         }
-        HttpError::Timeout(_) | HttpError::UnknownHost(_) => {
-            XRoadError::new(ErrorCode::NetworkError, format!("{whom}: {error}"))
-        }
-        _ => http_failure(error, &whom),
+        // Whatever else keeps a connection from coming about is the network's (X-Road 7.8 behaviour).
+        _ => XRoadError::new(ErrorCode::NetworkError, format!("{whom}: {error}")),
     }
 }
 

@@ -9,7 +9,6 @@ use crate::exchange::body::Sink;
 use crate::exchange::context::Worker;
 use crate::exchange::counters::Phase;
 use crate::exchange::http_failure::http_failure;
-use crate::exchange::peer;
 use crate::exchange::selection::{self, Chosen};
 use crate::limits::RESEND_BYTES_MAX;
 use crate::message::{ClientId, ErrorCode, XRoadError};
@@ -98,9 +97,9 @@ impl PeerRequest {
         trust: &TrustSnapshot,
         provider: &ClientId,
     ) -> Result<(ClientConnection, ResponseHead), XRoadError> {
-        let address = self.chosen.address;
-        let mut connection = selection::reconnect(worker, &address).await?;
-        peer::verify_server(worker, trust, provider, &address, &connection).await?;
+        let Chosen { address, others, .. } = self.chosen;
+        let (mut connection, address) =
+            selection::reconnect(worker, trust, provider, address, others).await?;
         let again = async {
             send_head(&mut connection, &self.headers).await?;
             for bytes in self.sent.into_iter().flatten() {
