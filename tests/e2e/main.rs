@@ -1,0 +1,17 @@
+//! End to end: messages through the real binary, in an ecosystem of its own on loopback.
+//!
+//! Every test starts the servers that it needs and goes through a list of cases; what fails names its case. The flows
+//! run on both runtimes; where the host refuses io_uring the test says *skipped* and why.
+
+mod backend;
+mod captures;
+mod connections;
+mod durability;
+mod errors;
+mod failover;
+mod http;
+mod operation;
+mod outages;
+mod soap;
+mod traps;
+mod world;
