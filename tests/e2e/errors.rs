@@ -229,7 +229,7 @@ fn revoked_certificates_stop_messages() {
             world.ecosystem.responder().set_revoked(serial.clone(), true);
             // A consumer believes an answer about a peer, and open connections, as long as they are fresh.
             let forgetful = index == 1 && !sign;
-            let mut code = |world: &mut World| {
+            let code = |world: &mut World| {
                 if forgetful {
                     world.restart(0);
                 }
