@@ -1,5 +1,6 @@
 //! Reading the log: by message id, by record id, or all of it.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -60,6 +61,10 @@ impl LogReader {
 
     /// One whole record, every part checked.
     pub fn read(&self, id: u64) -> Result<StoredRecord, LogError> {
+        self.read_with(id, &mut None)
+    }
+
+    fn read_with(&self, id: u64, last: &mut Option<LastStamp>) -> Result<StoredRecord, LogError> {
         let entry = self.entry(id)?;
         let segment = self.segment(entry.segment)?;
         let payload = self.frame(&segment, &entry, FrameKind::MessageRecord, entry.offset)?;
@@ -75,17 +80,17 @@ impl LogReader {
             message: record.message,
             signature: SignatureData { signature, hash_chain_result, hash_chain: record.hash_chain },
             attachments: record.attachments,
-            stamp: self.stamp(&entry)?,
+            stamp: self.stamp(&entry, last)?,
         })
     }
 
     /// Every message record from id `from` on. Records that cannot be read come as errors.
     pub fn iter_from(&self, from: u64) -> impl Iterator<Item = Result<StoredRecord, LogError>> + '_ {
-        let mut next = Some(from);
+        let (mut next, mut last) = (Some(from), None);
         std::iter::from_fn(move || {
             let entry = self.with_index(|index| index.at_or_after(next?))?;
             next = entry.id.checked_add(1);
-            Some(self.read(entry.id))
+            Some(self.read_with(entry.id, &mut last))
         })
     }
 
@@ -163,19 +168,34 @@ impl LogReader {
         Ok(summary)
     }
 
-    fn stamp(&self, entry: &Entry) -> Result<Option<Stamp>, LogError> {
-        let Some((segment, offset)) = entry.stamp else { return Ok(None) };
-        let segment = self.segment(segment)?;
-        let payload = self.frame(&segment, entry, FrameKind::TimestampRecord, offset)?;
+    fn stamp(&self, entry: &Entry, last: &mut Option<LastStamp>) -> Result<Option<Stamp>, LogError> {
+        let Some(place) = entry.stamp else { return Ok(None) };
         let damaged = LogError::Damaged { id: entry.id, reason: "its time-stamp record cannot be read" };
-        let Some((_, record)) = payload::timestamp(&payload) else { return Err(damaged) };
-        let chain = record.records.into_iter().find(|(id, _)| *id == entry.id);
-        match (record.hash_chain_result, chain) {
-            (None, Some((_, None))) => Ok(Some(Stamp::Single { token: record.token })),
-            (Some(hash_chain_result), Some((_, Some(hash_chain)))) => {
-                Ok(Some(Stamp::Batch { token: record.token, hash_chain_result, hash_chain }))
+        if last.as_ref().is_none_or(|last| last.place != place) {
+            let segment = self.segment(place.0)?;
+            let payload = self.frame(&segment, entry, FrameKind::TimestampRecord, place.1)?;
+            let Some((_, record)) = payload::timestamp(&payload) else { return Err(damaged) };
+            let (token, hash_chain_result) = (record.token, record.hash_chain_result);
+            let chains = record.records.into_iter().collect();
+            *last = Some(LastStamp { place, token, hash_chain_result, chains });
+        }
+        let Some(last) = last else { return Err(damaged) };
+        let token = last.token.clone();
+        match (&last.hash_chain_result, last.chains.get(&entry.id)) {
+            (None, Some(None)) => Ok(Some(Stamp::Single { token })),
+            (Some(hash_chain_result), Some(Some(hash_chain))) => {
+                let (hash_chain_result, hash_chain) = (hash_chain_result.clone(), hash_chain.clone());
+                Ok(Some(Stamp::Batch { token, hash_chain_result, hash_chain }))
             }
             _ => Err(damaged),
         }
     }
+}
+
+/// The time-stamp record that was read last: thousands of message records in a row share one.
+struct LastStamp {
+    place: (u32, u64),
+    token: Bytes,
+    hash_chain_result: Option<Bytes>,
+    chains: HashMap<u64, Option<Bytes>>,
 }
