@@ -30,7 +30,7 @@ use crate::exchange::{
     Authentication, Counters, FastestAddresses, PeerOcsp, Router, Shared, SystemEntropy, Worker,
 };
 use crate::log::LogHandle;
-use crate::signer::SignerHandle;
+use crate::signer::{SignerHandle, Token};
 use crate::time::SharedClock;
 use crate::worker::{
     ListenerConfig, Pool, PoolOptions, Role, RuntimeChoice, ServerTimeouts, WorkerConfig, Workers, choose,
@@ -40,6 +40,9 @@ use crate::worker::{
 /// Why the appliance cannot start: one line that says what and, where it can, how to mend it.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Puts something in front of the token, such as a limit of its rate.
+pub type TokenFilter = Arc<dyn Fn(Box<dyn Token>) -> Box<dyn Token> + Send + Sync>;
+
 /// A running security server.
 pub struct Appliance {
     workers: Workers,
@@ -47,11 +50,17 @@ pub struct Appliance {
     log: LogHandle,
     signer: SignerHandle,
     config: Arc<Config>,
+    filter: TokenFilter,
 }
 
 impl Appliance {
     /// Starts everything; when it returns the ports are open.
     pub fn start(config: Config, clock: SharedClock) -> Result<Self, StartError> {
+        Self::start_with(config, clock, Arc::new(|token| token))
+    }
+
+    /// As [`Self::start`], with something in front of the token.
+    pub fn start_with(config: Config, clock: SharedClock, filter: TokenFilter) -> Result<Self, StartError> {
         let config = Arc::new(config);
         let control = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -60,7 +69,8 @@ impl Appliance {
             .build()?;
         let trust = load_trust(&config);
         let registry = control.block_on(open_registry(&config))?;
-        let signer = open_signer(&config, &trust, &clock)?;
+        let token = filter(open_token(&config)?);
+        let signer = open_signer(&config, token.as_ref(), &trust, &clock)?;
         let log = open_log(&config, &clock)?;
         let authentication: Arc<ArcSwapOption<Authentication>> = Arc::default();
         let fetchers = metrics::Fetchers::new(&config);
@@ -91,7 +101,7 @@ impl Appliance {
         for (role, address) in workers.addresses() {
             tracing::info!(?role, %address, "listening");
         }
-        Ok(Self { workers, control, log, signer, config })
+        Ok(Self { workers, control, log, signer, config, filter })
     }
 
     /// Runs a future of the control plane, such as the wait for a signal.
@@ -101,7 +111,7 @@ impl Appliance {
 
     /// Reads the tokens again. The old keys stay in force when they cannot be read.
     pub fn reload(&self) -> Result<(), StartError> {
-        let token = open_token(&self.config)?;
+        let token = (self.filter)(open_token(&self.config)?);
         self.signer.reload(&[token.as_ref()])?;
         tracing::info!("tokens read again");
         Ok(())

@@ -65,16 +65,16 @@ pub fn open_token(config: &Config) -> Result<Box<dyn Token>, StartError> {
 
 pub(super) fn open_signer(
     config: &Config,
+    token: &dyn Token,
     trust: &SharedTrust,
     clock: &SharedClock,
 ) -> Result<SignerHandle, StartError> {
-    let token = open_token(config)?;
     let batch = BatchConfig {
         requests_max: config.signer.batch_messages_max,
         linger_us_max: u32::try_from(config.signer.linger_us_max).unwrap_or(u32::MAX),
         ..BatchConfig::default()
     };
-    let signer = SignerHandle::start(&[token.as_ref()], Arc::clone(trust), Arc::clone(clock), batch)?;
+    let signer = SignerHandle::start(&[token], Arc::clone(trust), Arc::clone(clock), batch)?;
     tracing::info!(keys = signer.keys().len(), "token opened");
     Ok(signer)
 }

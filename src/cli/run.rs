@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::appliance::Appliance;
+use crate::appliance::{Appliance, TokenFilter};
 use crate::config::{Config, DEFAULT_FILE};
 use crate::time::SystemClock;
 
@@ -16,7 +16,7 @@ use crate::time::SystemClock;
 pub struct RunArgs {
     /// The server's configuration file
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    config: PathBuf,
+    pub config: PathBuf,
     /// Stop when standard input is closed, so that the server does not outlive the process that started it
     #[arg(long)]
     exit_on_stdin_close: bool,
@@ -24,6 +24,11 @@ pub struct RunArgs {
 
 /// Runs the server: 0 after an orderly stop, 1 when it cannot start.
 pub fn run(args: &RunArgs) -> ExitCode {
+    run_with(args, Arc::new(|token| token))
+}
+
+/// As [`run`], with something in front of the token.
+pub fn run_with(args: &RunArgs, filter: TokenFilter) -> ExitCode {
     let config = match Config::load(&args.config) {
         Ok(config) => config,
         Err(error) => {
@@ -33,7 +38,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
     };
     super::logging::start(&config.logging.level);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), server = %config.server_id, "hermod starts");
-    let appliance = match Appliance::start(config, Arc::new(SystemClock)) {
+    let appliance = match Appliance::start_with(config, Arc::new(SystemClock), filter) {
         Ok(appliance) => appliance,
         Err(error) => {
             tracing::error!("cannot start: {error}");
