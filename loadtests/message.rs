@@ -1,0 +1,232 @@
+//! What is sent, and what must come back: heads made from templates, bodies cut from one block of bytes.
+
+use bytes::Bytes;
+use hermod::sandbox::soap_service;
+use memchr::memmem;
+
+use crate::scenario::Kind;
+use crate::seed::Seed;
+use crate::sizes::Sizes;
+
+/// Bodies begin at multiples of this …
+const STEP: usize = 64;
+/// … at so many places, so that neighbours in time differ.
+const PLACES: usize = 1024;
+
+/// Who asks whom.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// `INSTANCE/CLASS/MEMBER/SUBSYSTEM`
+    pub client: String,
+    /// `INSTANCE/CLASS/MEMBER/SUBSYSTEM/SERVICE`
+    pub service: String,
+}
+
+/// Makes all messages of a run.
+pub struct Messages {
+    kind: Kind,
+    run: String,
+    routes: Vec<Route>,
+    payload: Bytes,
+    sizes: Sizes,
+    host: String,
+    keep_alive: bool,
+}
+
+/// One request.
+pub struct Request {
+    /// Request line and header fields, with the empty line.
+    pub head: Vec<u8>,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl Messages {
+    /// All messages of the run `run`, to `routes` in turn.
+    pub fn new(
+        kind: Kind,
+        run: &str,
+        routes: Vec<Route>,
+        sizes: &Sizes,
+        host: &str,
+        keep_alive: bool,
+        seed: u64,
+    ) -> Self {
+        // Letters: bytes that no XML escapes, and that no compression would hide if there were any.
+        const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/";
+        let (mut seed, length) = (Seed::new(seed), sizes.largest() + STEP * PLACES);
+        let mut payload = Vec::with_capacity(length + 8);
+        while payload.len() < length {
+            payload.extend(seed.next().to_le_bytes().map(|byte| LETTERS[usize::from(byte & 63)]));
+        }
+        Self {
+            kind,
+            run: run.to_owned(),
+            routes,
+            payload: payload.into(),
+            sizes: sizes.clone(),
+            host: host.to_owned(),
+            keep_alive,
+        }
+    }
+
+    /// Mix of sizes.
+    pub fn sizes(&self) -> &Sizes {
+        &self.sizes
+    }
+
+    /// The message id of message `index`.
+    pub fn id(&self, index: u32) -> String {
+        format!("{}-{index}", self.run)
+    }
+
+    /// The number of a message of this run by its id.
+    pub fn index(&self, id: &str) -> Option<u32> {
+        id.strip_prefix(&self.run)?.strip_prefix('-')?.parse().ok()
+    }
+
+    /// What a service gives back for message `index` of this class: the body that was sent.
+    pub fn data(&self, index: u32, class: u8) -> Bytes {
+        let bytes = self.sizes.classes().get(usize::from(class)).map_or(0, |class| class.bytes);
+        let start = index as usize % PLACES * STEP;
+        self.payload.slice(start..start + bytes)
+    }
+
+    /// Message `index`, of this class.
+    pub fn request(&self, index: u32, class: u8) -> Request {
+        let route = &self.routes[index as usize % self.routes.len()];
+        let (id, data, host) = (self.id(index), self.data(index, class), &self.host);
+        let close = if self.keep_alive { "" } else { "Connection: close\r\n" };
+        let (head, body) = match self.kind {
+            Kind::Rest => (
+                format!(
+                    "POST /r1/{} HTTP/1.1\r\nHost: {host}\r\nX-Road-Client: {}\r\nX-Road-Id: {id}\r\n\
+                     Content-Type: application/octet-stream\r\nContent-Length: {}\r\n{close}\r\n",
+                    route.service,
+                    route.client,
+                    data.len()
+                ),
+                data,
+            ),
+            Kind::Soap => {
+                let body = envelope(route, &id, &data);
+                let head = format!(
+                    "POST / HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/xml; charset=UTF-8\r\n\
+                     SOAPAction: \"\"\r\nContent-Length: {}\r\n{close}\r\n",
+                    body.len()
+                );
+                (head, body.into())
+            }
+        };
+        Request { head: head.into_bytes(), body }
+    }
+
+    /// Is this the answer to message `index`? Gives a check value of what only the server could know (REST: the request
+    /// hash; SOAP: the whole envelope), which the log must have too.
+    ///
+    /// # Errors
+    /// What differs.
+    pub fn check(&self, index: u32, class: u8, answer: &crate::client::Answer) -> Result<u32, &'static str> {
+        let data = self.data(index, class);
+        match self.kind {
+            Kind::Rest => {
+                if answer.header("x-road-id") != Some(self.id(index).as_bytes()) {
+                    return Err("the answer has another message id");
+                }
+                let hash = answer.header("x-road-request-hash").ok_or("the answer has no request hash")?;
+                if answer.body != data {
+                    return Err("the answer has another body than the service sent");
+                }
+                Ok(crc32fast::hash(hash))
+            }
+            Kind::Soap => {
+                let id = format!(":id>{}<", self.id(index));
+                let start = memmem::find(&answer.body, b"<p:data>").ok_or("the answer has no data")? + 8;
+                let found = answer.body.get(start..start + data.len());
+                if found != Some(&*data) || memmem::find(&answer.body, id.as_bytes()).is_none() {
+                    return Err("the answer has another content than the service sent");
+                }
+                Ok(crc32fast::hash(&answer.body))
+            }
+        }
+    }
+
+    /// The check value of a logged response: its message part and attachments.
+    ///
+    /// # Errors
+    /// When it is not the answer to message `index`.
+    pub fn check_logged(
+        &self,
+        index: u32,
+        class: u8,
+        message: &[u8],
+        attachments: &[Bytes],
+        bodies: bool,
+    ) -> Result<u32, &'static str> {
+        match self.kind {
+            Kind::Soap => Ok(crc32fast::hash(message)),
+            Kind::Rest => {
+                if bodies && attachments.first() != Some(&self.data(index, class)) {
+                    return Err("the log has another body than the client got");
+                }
+                const NAME: &[u8] = b"x-road-request-hash:";
+                let line = message
+                    .split(|byte| *byte == b'\n')
+                    .find(|line| line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME)))
+                    .ok_or("the logged response has no request hash")?;
+                Ok(crc32fast::hash(line[NAME.len()..].trim_ascii()))
+            }
+        }
+    }
+}
+
+fn envelope(route: &Route, id: &str, data: &[u8]) -> Vec<u8> {
+    const PARTS: [&str; 6] =
+        ["xRoadInstance", "memberClass", "memberCode", "subsystemCode", "serviceCode", "serviceVersion"];
+    let fields = |id: &str| -> String {
+        let pairs = id.split('/').zip(PARTS);
+        pairs.map(|(value, name)| format!("<iden:{name}>{value}</iden:{name}>")).collect()
+    };
+    let mut out = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\" \
+         xmlns:xro=\"http://x-road.eu/xsd/xroad.xsd\" xmlns:iden=\"http://x-road.eu/xsd/identifiers\">\
+         <soapenv:Header><xro:client iden:objectType=\"SUBSYSTEM\">{}</xro:client>\
+         <xro:service iden:objectType=\"SERVICE\">{}</xro:service><xro:userId>load</xro:userId>\
+         <xro:id>{id}</xro:id><xro:protocolVersion>4.0</xro:protocolVersion></soapenv:Header>\
+         <soapenv:Body><p:getRandom xmlns:p=\"{}\"><p:data>",
+        fields(&route.client),
+        fields(&route.service),
+        soap_service::NAMESPACE
+    )
+    .into_bytes();
+    out.extend_from_slice(data);
+    out.extend_from_slice(b"</p:data></p:getRandom></soapenv:Body></soapenv:Envelope>");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(kind: Kind) -> Messages {
+        let route = Route { client: "A/B/1/c".into(), service: "A/B/2/p/echo".into() };
+        Messages::new(kind, "run", vec![route], &Sizes::default(), "host", true, 1)
+    }
+
+    #[test]
+    fn a_message_is_found_again_by_its_id() {
+        let messages = messages(Kind::Rest);
+        assert_eq!(messages.index(&messages.id(17)), Some(17));
+        assert_eq!(messages.index("other-17"), None);
+    }
+
+    #[test]
+    fn neighbours_have_different_bodies_and_an_envelope_is_xml() {
+        let messages = messages(Kind::Soap);
+        assert_ne!(messages.data(1, 0), messages.data(2, 0));
+        assert_eq!(messages.data(1, 4).len(), 10_000_000);
+        let request = messages.request(1, 0);
+        hermod::xml::Document::parse(&request.body, &Default::default()).unwrap();
+    }
+}

@@ -1,0 +1,248 @@
+//! Every right answer proved again from the logs, by the code of `hermod verify`: the request and the response on the
+//! consumer's server and on the provider's, each a container of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use hermod::log::{Direction, LogReader, StoredRecord};
+use hermod::sandbox::client::Client;
+use hermod::sandbox::proof::{Conf, judge_record};
+use hermod::sandbox::tour;
+use serde::Serialize;
+
+use crate::message::Messages;
+use crate::metrics::Metrics;
+use crate::recorder::{Outcome, Outcomes};
+use crate::system::{System, metrics_url};
+
+/// How long the servers may take to time-stamp what they have logged.
+const STAMPED_MAX: Duration = Duration::from_secs(180);
+const POLL_PAUSE: Duration = Duration::from_millis(250);
+const FAILURES_SHOWN: usize = 8;
+
+/// What the logs say.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Proof {
+    /// Right answers: each needs its proof.
+    pub required: usize,
+    /// Those with it.
+    pub verified: usize,
+    /// Records that were judged.
+    pub records: usize,
+    /// Distinct signature documents among those of each server.
+    pub signature_documents: Vec<usize>,
+    /// Bodies were not logged, so that only presence and check values could be looked at.
+    pub without_bodies: bool,
+    /// What is wrong, some of it.
+    pub failures: Vec<String>,
+    /// Number of all failures.
+    pub failure_count: usize,
+    /// Waiting for time-stamps, and judging.
+    pub seconds: f64,
+}
+
+impl Proof {
+    /// Is everything proved?
+    pub fn is_complete(&self) -> bool {
+        self.verified == self.required && self.failure_count == 0
+    }
+
+    fn fail(&mut self, failure: String) {
+        self.failure_count += 1;
+        if self.failures.len() < FAILURES_SHOWN {
+            self.failures.push(failure);
+        }
+    }
+}
+
+/// What every judge needs.
+struct Case {
+    messages: Arc<Messages>,
+    outcomes: Arc<Outcomes>,
+    conf: Conf,
+    bodies: bool,
+    judged: AtomicUsize,
+}
+
+/// Waits for the time-stamps, stops the servers and judges their logs.
+///
+/// # Errors
+/// When a log cannot be read at all.
+pub async fn prove(
+    system: &mut System,
+    messages: Arc<Messages>,
+    outcomes: Arc<Outcomes>,
+    bodies: bool,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Proof, String> {
+    let began = Instant::now();
+    let mut proof = Proof { without_bodies: !bodies, ..Proof::default() };
+    proof.required = outcomes.count(Outcome::Right);
+    let conf = match system.is_killed(0) {
+        true => Conf::of(system.ecosystem()),
+        false => match tour::verification_conf(system.ecosystem(), &Client::default()).await {
+            Ok(path) => Conf::load(&path),
+            Err(_) => Conf::of(system.ecosystem()),
+        },
+    };
+    let conf = conf.map_err(|e| e.to_string())?;
+    say("waiting for the time-stamps of all records");
+    if let Err(reason) = wait_stamped(system).await {
+        proof.fail(reason);
+    }
+    let killed: Vec<usize> =
+        (0..system.ecosystem().servers().len()).filter(|index| system.is_killed(*index)).collect();
+    for index in killed {
+        proof.fail(format!("{} was killed in mid-run", system.ecosystem().server(index).plan().code));
+    }
+    if let Err(error) = system.ecosystem_mut().stop_servers().await {
+        proof.fail(error.to_string());
+    }
+
+    say("verifying every request and response from the logs");
+    let case = Arc::new(Case { messages, outcomes, conf, bodies, judged: AtomicUsize::new(0) });
+    let sides: Vec<_> = system
+        .ecosystem()
+        .servers()
+        .iter()
+        .enumerate()
+        .map(|(index, server)| {
+            let (case, log, code) = (Arc::clone(&case), server.files().log(), server.plan().code.clone());
+            tokio::task::spawn_blocking(move || case.judge_log(index == 0, &code, &log))
+        })
+        .collect();
+    let total = proof.required * 4;
+    let told = tokio::spawn(tell(Arc::clone(&case), total));
+    let mut seen = vec![0_u8; case.outcomes.len()];
+    for side in sides {
+        let side = side.await.map_err(|e| e.to_string())??;
+        proof.records += side.records;
+        proof.signature_documents.push(side.documents.len());
+        for (index, mark) in side.marks {
+            if let Some(seen) = seen.get_mut(index as usize) {
+                *seen |= mark;
+            }
+        }
+        for failure in side.failures {
+            proof.fail(failure);
+        }
+    }
+    told.abort();
+    for index in case.outcomes.right() {
+        match seen.get(index as usize).copied().unwrap_or(0) {
+            ALL => proof.verified += 1,
+            marks => proof.fail(format!("{}: {}", case.messages.id(index), lacks(marks))),
+        }
+    }
+    proof.seconds = (began.elapsed().as_secs_f64() * 100.0).round() / 100.0;
+    Ok(proof)
+}
+
+async fn tell(case: Arc<Case>, total: usize) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        eprintln!("    {} of about {total} records judged", case.judged.load(Ordering::Relaxed));
+    }
+}
+
+const MARKS: [(u8, &str); 4] = [
+    (1, "the request on the consumer's server"),
+    (2, "the response on the consumer's server"),
+    (4, "the request on the provider's server"),
+    (8, "the response on the provider's server"),
+];
+const ALL: u8 = 15;
+
+fn mark(consumer: bool, direction: Direction) -> u8 {
+    let mark = if direction == Direction::Request { 1 } else { 2 };
+    if consumer { mark } else { mark << 2 }
+}
+
+fn lacks(marks: u8) -> String {
+    let missing: Vec<&str> =
+        MARKS.iter().filter(|(mark, _)| marks & mark == 0).map(|(_, what)| *what).collect();
+    format!("not proved: {}", missing.join(", "))
+}
+
+/// What one server's log says.
+struct Side {
+    records: usize,
+    documents: std::collections::HashSet<u32>,
+    marks: Vec<(u32, u8)>,
+    failures: Vec<String>,
+}
+
+impl Case {
+    fn judge_log(&self, consumer: bool, code: &str, log: &Path) -> Result<Side, String> {
+        let reader = LogReader::open(log).map_err(|e| format!("the log of {code} cannot be read: {e}"))?;
+        let mut side =
+            Side { records: 0, documents: Default::default(), marks: Vec::new(), failures: Vec::new() };
+        for record in reader.iter() {
+            let record = match record {
+                Ok(record) => record,
+                Err(error) => {
+                    side.failures.push(format!("{code}: {error}"));
+                    continue;
+                }
+            };
+            let Some(index) = self.messages.index(&record.summary.query_id) else { continue };
+            side.records += 1;
+            side.documents.insert(crc32fast::hash(&record.signature.signature));
+            self.judged.fetch_add(1, Ordering::Relaxed);
+            let direction = record.summary.direction;
+            match self.judge(&record, index, consumer) {
+                Ok(()) => side.marks.push((index, mark(consumer, direction))),
+                Err(reason) => side.failures.push(format!(
+                    "{code}: {direction:?} {} (record {}): {reason}",
+                    record.summary.query_id, record.summary.id
+                )),
+            }
+        }
+        Ok(side)
+    }
+
+    fn judge(&self, record: &StoredRecord, index: u32, consumer: bool) -> Result<(), String> {
+        // A reduced record cannot verify: it no longer has what was signed.
+        if self.bodies {
+            judge_record(record, &self.conf)?;
+        }
+        let Some((class, outcome, check)) = self.outcomes.get(index) else {
+            return Err("no such message was sent".to_owned());
+        };
+        if !consumer || record.summary.direction == Direction::Request || outcome != Outcome::Right {
+            return Ok(());
+        }
+        let (message, attachments) = (&record.message, &record.attachments);
+        let logged = self.messages.check_logged(index, class, message, attachments, self.bodies)?;
+        // A reduced SOAP message is another text.
+        match logged == check || !self.bodies {
+            true => Ok(()),
+            false => Err("the client got another answer than was logged".to_owned()),
+        }
+    }
+}
+
+async fn wait_stamped(system: &System) -> Result<(), String> {
+    let client = Client::default();
+    let began = Instant::now();
+    for (index, server) in system.ecosystem().servers().iter().enumerate() {
+        if system.is_killed(index) {
+            continue;
+        }
+        loop {
+            let answer = client.get(&metrics_url(server.plan()), &[]).await.map_err(|e| e.to_string())?;
+            let metrics = Metrics::parse(&String::from_utf8_lossy(answer.body()));
+            let unstamped = metrics.get("hermod_log_unstamped_records");
+            if unstamped == 0.0 && !metrics.is_empty() {
+                break;
+            }
+            if began.elapsed() > STAMPED_MAX {
+                return Err(format!("{}: {unstamped} records have no time-stamp", server.plan().code));
+            }
+            tokio::time::sleep(POLL_PAUSE).await;
+        }
+    }
+    Ok(())
+}

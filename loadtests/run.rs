@@ -1,0 +1,343 @@
+//! The steps of a run.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hermod::sandbox::client::Client;
+use tokio::task::JoinHandle;
+
+use crate::Args;
+use crate::arrivals::Pattern;
+use crate::floor::{Amounts, Costs};
+use crate::generator::{Generator, Plan};
+use crate::machine::Machine;
+use crate::message::{Messages, Route};
+use crate::metrics::Metrics;
+use crate::process::{Usage, own_threads_cpu_us};
+use crate::proof;
+use crate::recorder::{Figures, Live};
+use crate::report::{PhaseReport, Reading, Report, ServerReport};
+use crate::scenario::{Event, Phase, Scenario, Sweep};
+use crate::system::{System, foreign_target, metrics_url};
+
+/// Runs a scenario.
+///
+/// # Errors
+/// What kept it from running; what went wrong while it ran is in the report.
+pub fn run(args: &Args) -> Result<Report, String> {
+    let scenario = Scenario::load(args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|e| e.to_string())?;
+    let began = Instant::now();
+    let say = move |text: &str| eprintln!("[{:6.2} s] {text}", began.elapsed().as_secs_f64());
+    runtime.block_on(async {
+        tokio::select! {
+            report = Run::begin(&scenario, args, &say) => report,
+            _ = tokio::signal::ctrl_c() => Err("interrupted".to_owned()),
+        }
+    })
+}
+
+struct Run<'a> {
+    scenario: &'a Scenario,
+    say: &'a (dyn Fn(&str) + Sync),
+    system: Option<System>,
+    generator: Generator,
+    costs: Option<Costs>,
+    phases: Vec<PhaseReport>,
+    knee: Option<f64>,
+}
+
+impl<'a> Run<'a> {
+    async fn begin(
+        scenario: &'a Scenario,
+        args: &'a Args,
+        say: &'a (dyn Fn(&str) + Sync),
+    ) -> Result<Report, String> {
+        let load = &scenario.load;
+        let system = match &args.against {
+            None => Some(System::start(scenario, args, say).await?),
+            Some(_) => None,
+        };
+        let (target, host, routes) = match (&system, &args.against) {
+            (Some(system), _) => {
+                let target = system.target(load.tls)?;
+                (
+                    target.clone(),
+                    target.address.to_string(),
+                    system.routes(load.kind, scenario.system.services),
+                )
+            }
+            (None, Some(url)) => {
+                let (target, host) = foreign_target(url)?;
+                let (client, service) = (args.client.clone(), args.service.clone());
+                let route =
+                    Route { client: client.unwrap_or_default(), service: service.unwrap_or_default() };
+                (target, host, vec![route])
+            }
+            (None, None) => return Err("there is nothing to send to".to_owned()),
+        };
+        let directory = system.as_ref().map_or(std::env::temp_dir(), |system| system.directory().to_owned());
+        let machine = Machine::look(&directory);
+        let name = format!("load-{}-{}", scenario.name, machine.unix_time);
+        let (seed, keep_alive) = (scenario.seed, load.keep_alive);
+        let messages =
+            Arc::new(Messages::new(load.kind, &name, routes, &load.sizes, &host, keep_alive, seed));
+        let generator = Generator::start(Arc::clone(&messages), target, load, seed)?;
+        let costs = Costs::measure(scenario.system.key_type, load.sizes.mean() as usize);
+        let run = Self { scenario, say, system, generator, costs, phases: Vec::new(), knee: None };
+        run.whole(machine, messages).await
+    }
+
+    async fn whole(mut self, machine: Machine, messages: Arc<Messages>) -> Result<Report, String> {
+        let live = self.show_live();
+        if let Some(sweep) = &self.scenario.sweep {
+            self.sweep(sweep).await?;
+        }
+        let result = self.all_phases().await;
+        live.abort();
+        result?;
+        let runtime = match &self.system {
+            Some(system) => system.ecosystem().server(0).files().runtime(),
+            None => "unknown".to_owned(),
+        };
+        let outcomes = Arc::new(self.generator.finish()?);
+        let proof = match &mut self.system {
+            Some(system) => {
+                system.mend();
+                let bodies = self.scenario.system.log_bodies;
+                Some(proof::prove(system, messages, outcomes, bodies, self.say).await?)
+            }
+            None => None,
+        };
+        let scenario = self.scenario;
+        let mut report = Report {
+            scenario: scenario.name.clone(),
+            about: scenario.about.clone(),
+            valid: false,
+            invalid_because: Vec::new(),
+            seed: scenario.seed,
+            machine,
+            exchanges_per_second: 0.0,
+            knee_per_second: self.knee,
+            errors: 0,
+            refused: 0,
+            latency_ms: Default::default(),
+            classes: scenario.load.sizes.classes().iter().map(|class| class.name.clone()).collect(),
+            messages_per_signature: 0.0,
+            bytes_per_record: 0.0,
+            per_10k_messages: Default::default(),
+            servers: Vec::new(),
+            signature_us: self.costs.as_ref().map_or(0.0, Costs::sign_us).round(),
+            phases: self.phases,
+            proof,
+            null_column: "not measured: a relay pair is not started by this version".to_owned(),
+            runtime,
+        };
+        report.sum_up(scenario);
+        report.judge();
+        Ok(report)
+    }
+
+    async fn all_phases(&mut self) -> Result<(), String> {
+        let scenario = self.scenario;
+        let began = Instant::now();
+        let mut events: Vec<&Event> = scenario.events.iter().collect();
+        events.sort_by(|a, b| b.at_seconds.total_cmp(&a.at_seconds));
+        for phase in &scenario.phases {
+            self.phase(phase, &mut events, began).await?;
+        }
+        Ok(())
+    }
+
+    async fn phase(&mut self, phase: &Phase, events: &mut Vec<&Event>, began: Instant) -> Result<(), String> {
+        let from = match (phase.of_knee, self.knee) {
+            (Some(share), Some(knee)) => share * knee,
+            _ => phase.rate,
+        };
+        let plan = Plan {
+            pattern: phase.arrivals,
+            from,
+            to: phase.to_rate.unwrap_or(from),
+            callers: phase.callers,
+            length: phase.length(),
+        };
+        (self.say)(&match plan.pattern {
+            Pattern::Callers => format!("{}: {} callers for {} s", phase.name, plan.callers, phase.seconds),
+            _ if plan.from == plan.to => {
+                format!("{}: {:.0}/s for {} s", phase.name, plan.from, phase.seconds)
+            }
+            _ => format!("{}: {:.0}/s to {:.0}/s in {} s", phase.name, plan.from, plan.to, phase.seconds),
+        });
+        let before = self.read().await;
+        let own = own_usage();
+        let figures = {
+            let running = self.generator.run(plan.clone());
+            let system = self.system.as_mut();
+            let happening = happen(system, events, began, self.say);
+            tokio::pin!(running);
+            tokio::select! {
+                figures = &mut running => figures?,
+                () = happening => running.await?,
+            }
+        };
+        self.record(&phase.name, phase.measured, &plan, figures, (before, own)).await;
+        Ok(())
+    }
+
+    /// Finds the highest rate that the servers can follow.
+    async fn sweep(&mut self, sweep: &Sweep) -> Result<(), String> {
+        (self.say)("warming up");
+        self.step(sweep, sweep.from / 2.0, "warm-up").await?;
+        let (mut good, mut bad) = (0.0, f64::INFINITY);
+        let mut rate = sweep.from;
+        let mut best = 0.0;
+        let mut halvings = 0;
+        while halvings <= sweep.halvings {
+            let (follows, achieved) = self.step(sweep, rate, "step").await?;
+            if follows {
+                good = rate;
+                best = achieved;
+            } else {
+                bad = rate;
+            }
+            if bad.is_infinite() {
+                rate *= sweep.factor;
+            } else {
+                halvings += 1;
+                rate = (good + bad) / 2.0;
+                if good == 0.0 && halvings > sweep.halvings {
+                    break;
+                }
+            }
+        }
+        (self.say)(&format!("the knee is at {best:.0}/s"));
+        self.knee = Some(best);
+        Ok(())
+    }
+
+    async fn step(&mut self, sweep: &Sweep, rate: f64, name: &str) -> Result<(bool, f64), String> {
+        let length = Duration::from_secs_f64(sweep.step_seconds);
+        let plan = Plan { pattern: Pattern::Poisson, from: rate, to: rate, callers: 0, length };
+        let (before, own) = (self.read().await, own_usage());
+        let figures = self.generator.run(plan.clone()).await?;
+        let offered = figures.sent as f64 / sweep.step_seconds;
+        let achieved = figures.achieved_per_second;
+        let errors = figures.refused + figures.failed + figures.wrong;
+        let follows = achieved >= offered * sweep.achieved_min
+            && figures.latency_ms.p99 <= sweep.p99_max_ms
+            && errors == 0;
+        (self.say)(&format!(
+            "{rate:.0}/s: {achieved:.0}/s answered, p50 {:.1} ms, p99 {:.1} ms, {errors} errors{}",
+            figures.latency_ms.p50,
+            figures.latency_ms.p99,
+            if follows { "" } else { ": too much" }
+        ));
+        let name = format!("{name} {rate:.0}/s");
+        self.record(&name, false, &plan, figures, (before, own)).await;
+        Ok((follows, achieved))
+    }
+
+    async fn record(
+        &mut self,
+        name: &str,
+        measured: bool,
+        plan: &Plan,
+        figures: Figures,
+        (before, own_before): (Vec<Reading>, [f64; 2]),
+    ) {
+        let after = self.read().await;
+        let own = own_usage();
+        let exchanges = figures.right as f64;
+        let load = &self.scenario.load;
+        let names: Vec<String> = match &self.system {
+            Some(system) => system.ecosystem().servers().iter().map(|s| s.plan().code.clone()).collect(),
+            None => Vec::new(),
+        };
+        let servers = names.iter().zip(before.iter().zip(&after)).enumerate().map(|(index, (name, pair))| {
+            let amounts = Amounts { client_tls: load.tls && index == 0, ..Amounts::default() };
+            // Providers share the exchanges.
+            let share = if index == 0 { 1.0 } else { (names.len() - 1) as f64 };
+            ServerReport::new(name, pair.0, pair.1, exchanges / share, self.costs.as_ref(), amounts)
+        });
+        let per_exchange =
+            |index: usize| crate::report::round((own[index] - own_before[index]) / exchanges.max(1.0));
+        let offered = (plan.pattern != Pattern::Callers).then_some((plan.from + plan.to) / 2.0);
+        let report = PhaseReport {
+            name: name.to_owned(),
+            offered_per_second: offered.map(crate::report::round),
+            measured,
+            seconds: plan.length.as_secs_f64(),
+            servers: servers.collect(),
+            figures,
+            generator_cpu_us: per_exchange(0),
+            service_cpu_us: per_exchange(1),
+        };
+        self.phases.push(report);
+    }
+
+    async fn read(&self) -> Vec<Reading> {
+        let Some(system) = &self.system else { return Vec::new() };
+        let client = Client::default();
+        let mut readings = Vec::new();
+        for server in system.ecosystem().servers() {
+            let usage = server.id().map(Usage::of).unwrap_or_default();
+            let answer = match server.id() {
+                Some(_) => client.get(&metrics_url(server.plan()), &[]).await.ok(),
+                None => None,
+            };
+            let text = answer.map(|answer| String::from_utf8_lossy(answer.body()).into_owned());
+            readings.push(Reading { metrics: Metrics::parse(&text.unwrap_or_default()), usage });
+        }
+        readings
+    }
+
+    fn show_live(&self) -> JoinHandle<()> {
+        tokio::spawn(show(Arc::clone(self.generator.live())))
+    }
+}
+
+fn own_usage() -> [f64; 2] {
+    [own_threads_cpu_us("generator") + own_threads_cpu_us("pacer"), own_threads_cpu_us("worker-")]
+}
+
+async fn happen(
+    system: Option<&mut System>,
+    events: &mut Vec<&Event>,
+    began: Instant,
+    say: &(dyn Fn(&str) + Sync),
+) {
+    let Some(system) = system else { return };
+    while let Some(event) = events.last() {
+        let at = began + Duration::from_secs_f64(event.at_seconds);
+        tokio::time::sleep_until(at.into()).await;
+        say(&format!("{:?}", event.action));
+        system.act(event.action).await;
+        events.pop();
+    }
+}
+
+async fn show(live: Arc<Live>) {
+    let terminal = std::io::stderr().is_terminal();
+    let pause = Duration::from_millis(if terminal { 500 } else { 5_000 });
+    let mut before = live.read();
+    loop {
+        tokio::time::sleep(pause).await;
+        let now = live.read();
+        let rate = |now: u64, before: u64| (now - before) as f64 / pause.as_secs_f64();
+        let text = format!(
+            "    {:8.0}/s sent {:8.0}/s answered {:6} in flight {:6} errors",
+            rate(now.0, before.0),
+            rate(now.1, before.1),
+            now.0.saturating_sub(now.1 + now.2),
+            now.2
+        );
+        if terminal {
+            eprint!("{text}\r");
+        } else if now.0 > before.0 {
+            eprintln!("{text}");
+        }
+        before = now;
+    }
+}

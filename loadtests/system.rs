@@ -1,0 +1,223 @@
+//! What is measured: a sandbox with a lean echo service behind it, or somebody else's consumer port.
+
+use std::fmt::Write as _;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hermod::control::{RegistryDb, parse_declaration};
+use hermod::sandbox::plan::{INSTANCE, MEMBER_CLASS, Plan, ServerPlan, ports};
+use hermod::sandbox::{Ecosystem, Fault, Options};
+use hermod::worker::Workers;
+
+use crate::Args;
+use crate::client::{Target, tls_connector};
+use crate::message::Route;
+use crate::scenario::{Action, Kind, Scenario};
+use crate::server::LIMIT_FILE;
+use crate::tamper::{Tamper, Tampering};
+use crate::{backend, scenario};
+
+/// Port of the echo service.
+const ECHO: u16 = 9301;
+/// Time between two runs of time-stamping.
+const TIMESTAMPING_SECS: u32 = 5;
+
+/// Servers with all that they need.
+pub struct System {
+    ecosystem: Ecosystem,
+    tamper: Option<Tamper>,
+    killed: Vec<usize>,
+    _backend: Workers,
+}
+
+impl System {
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// The first thing that fails.
+    pub async fn start(
+        scenario: &Scenario,
+        args: &Args,
+        say: &(dyn Fn(&str) + Sync),
+    ) -> Result<Self, String> {
+        let settings = &scenario.system;
+        let binary = match &args.binary {
+            Some(binary) => binary.clone(),
+            None => std::env::current_exe().map_err(|e| e.to_string())?,
+        };
+        let options = Options {
+            servers: settings.servers,
+            key_type: settings.key_type.into(),
+            runtime: settings.runtime.into(),
+            directory: args.keep.clone(),
+            timestamping_interval_secs: TIMESTAMPING_SECS,
+            extra_config: extra_config(settings),
+            ..Options::new(binary)
+        };
+        let mut ecosystem = Ecosystem::prepare(options, say).await.map_err(|e| e.to_string())?;
+        let address = ecosystem.plan().service(ECHO);
+        let backend = backend::start(address, Duration::from_millis(settings.service_delay_ms))?;
+        for index in 0..settings.servers {
+            let server = ecosystem.server(index);
+            declare(ecosystem.plan(), server.plan(), settings.services, &server.files().root()).await?;
+            let limit = server.files().directory().join(LIMIT_FILE);
+            std::fs::write(limit, settings.signatures_per_second.to_string()).map_err(|e| e.to_string())?;
+        }
+        for index in 0..settings.servers {
+            say(&format!("starting {}", ecosystem.server(index).plan().code));
+            ecosystem.server_mut(index).start().map_err(|e| e.to_string())?;
+        }
+        for index in 0..settings.servers {
+            ecosystem.server_mut(index).wait_ready().await.map_err(|e| e.to_string())?;
+        }
+        let tampers =
+            |event: &scenario::Event| matches!(event.action, Action::TamperBodies | Action::TamperHashes);
+        let tamper = match scenario.events.iter().any(tampers) {
+            true => {
+                let consumer = SocketAddr::from((ecosystem.plan().consumer().address, 8080));
+                Some(Tamper::start(consumer).await.map_err(|e| e.to_string())?)
+            }
+            false => None,
+        };
+        Ok(Self { ecosystem, tamper, killed: Vec::new(), _backend: backend })
+    }
+
+    /// The sandbox.
+    pub fn ecosystem(&self) -> &Ecosystem {
+        &self.ecosystem
+    }
+
+    /// The sandbox, for stopping servers.
+    pub fn ecosystem_mut(&mut self) -> &mut Ecosystem {
+        &mut self.ecosystem
+    }
+
+    /// Where everything lies.
+    pub fn directory(&self) -> &Path {
+        self.ecosystem.directory()
+    }
+
+    /// Where messages are sent.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn target(&self, tls: bool) -> Result<Target, String> {
+        let consumer = self.ecosystem.plan().consumer().address;
+        Ok(match (&self.tamper, tls) {
+            (Some(tamper), _) => Target { address: tamper.address(), tls: None },
+            (None, true) => {
+                Target { address: SocketAddr::from((consumer, 8443)), tls: Some(tls_connector()?) }
+            }
+            (None, false) => Target { address: SocketAddr::from((consumer, 8080)), tls: None },
+        })
+    }
+
+    /// Who asks whom, in turn.
+    pub fn routes(&self, kind: Kind, services: usize) -> Vec<Route> {
+        let plan = self.ecosystem.plan();
+        let client = plan.consumer().subsystem();
+        let all = (0..services).flat_map(|service| plan.providers().iter().map(move |p| (service, p)));
+        all.map(|(service, provider)| Route {
+            client: client.clone(),
+            service: match kind {
+                Kind::Rest => format!("{}/echo{service}", provider.subsystem()),
+                Kind::Soap => format!("{}/getRandom/v{service}", provider.subsystem()),
+            },
+        })
+        .collect()
+    }
+
+    /// Lets something happen.
+    pub async fn act(&mut self, action: Action) {
+        let stations = self.ecosystem.stations();
+        match action {
+            Action::OcspFails => stations.ocsp.set_fault(Fault::Unavailable),
+            Action::OcspWorks => stations.ocsp.set_fault(Fault::None),
+            Action::TsaFails => stations.tsa.set_fault(Fault::Unavailable),
+            Action::TsaWorks => stations.tsa.set_fault(Fault::None),
+            Action::KillProvider => self.kill(1).await,
+            Action::KillConsumer => self.kill(0).await,
+            Action::TamperBodies => self.tamper_with(Tampering::Bodies),
+            Action::TamperHashes => self.tamper_with(Tampering::Hashes),
+        }
+    }
+
+    /// All trust services work again.
+    pub fn mend(&self) {
+        let stations = self.ecosystem.stations();
+        stations.ocsp.set_fault(Fault::None);
+        stations.tsa.set_fault(Fault::None);
+        self.tamper_with(Tampering::Off);
+    }
+
+    /// Was this server killed by the scenario?
+    pub fn is_killed(&self, index: usize) -> bool {
+        self.killed.contains(&index)
+    }
+
+    async fn kill(&mut self, index: usize) {
+        self.ecosystem.server_mut(index).kill().await;
+        self.killed.push(index);
+    }
+
+    fn tamper_with(&self, tampering: Tampering) {
+        self.tamper.iter().for_each(|tamper| tamper.set(tampering));
+    }
+}
+
+fn extra_config(settings: &scenario::System) -> String {
+    let mut out = settings.config.clone();
+    if !settings.log_bodies {
+        let _ = write!(out, "\n[log]\nbodies = false\n");
+    }
+    out
+}
+
+async fn declare(plan: &Plan, server: &ServerPlan, services: usize, root: &PathBuf) -> Result<(), String> {
+    let owner = format!("{INSTANCE}/{MEMBER_CLASS}/{}", server.member_code);
+    let mut text = format!(
+        "[[client]]\nid = \"{owner}\"\n\n[[client]]\nid = \"{}\"\nconnection = \"NOSSL\"\n",
+        server.subsystem()
+    );
+    if server != plan.consumer() {
+        let (url, consumer) = (plan.service_url(ECHO), plan.consumer().subsystem());
+        for service in 0..services {
+            let _ = write!(
+                text,
+                "\n[[client.service]]\ncode = \"echo{service}\"\ntype = \"REST\"\nurl = \"{url}/echo\"\n\
+                 access = [\"{consumer}\"]\n\
+                 \n[[client.service]]\ncode = \"getRandom\"\nversion = \"v{service}\"\ntype = \"WSDL\"\n\
+                 url = \"{url}/soap\"\naccess = [\"{consumer}\"]\n"
+            );
+        }
+    }
+    let clients = parse_declaration("the declaration", root, &text).map_err(|e| e.to_string())?;
+    let mut db = RegistryDb::open(&root.join("registry.sqlite")).await.map_err(|e| e.to_string())?;
+    db.apply(clients, false).await.map(|_| ()).map_err(|e| e.to_string())
+}
+
+/// The consumer port of `http://HOST:PORT`.
+///
+/// # Errors
+/// When it is no such URL or the host is unknown.
+pub fn foreign_target(url: &str) -> Result<(Target, String), String> {
+    let (tls, rest) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+        (Some(rest), _) => (None, rest),
+        (_, Some(rest)) => (Some(tls_connector()?), rest),
+        _ => return Err(format!("{url} is no http or https URL")),
+    };
+    let host = rest.split('/').next().unwrap_or_default();
+    let with_port = match host.contains(':') {
+        true => host.to_owned(),
+        false => format!("{host}:{}", if tls.is_some() { 443 } else { 80 }),
+    };
+    let mut addresses = with_port.to_socket_addrs().map_err(|e| format!("{with_port}: {e}"))?;
+    let address = addresses.next().ok_or_else(|| format!("{with_port} has no address"))?;
+    Ok((Target { address, tls }, host.to_owned()))
+}
+
+/// Address of a server's metrics.
+pub fn metrics_url(server: &ServerPlan) -> String {
+    format!("http://{}:{}/metrics", server.address, ports::ADMIN)
+}

@@ -1,0 +1,159 @@
+//! The report for people, as text.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+
+use crate::recorder::Latency;
+use crate::report::{PhaseReport, Report, ServerReport};
+
+/// The whole text.
+pub fn render(report: &Report) -> String {
+    let mut out = String::new();
+    let machine = &report.machine;
+    let _ = writeln!(
+        out,
+        "\n{} — {}\n  {}, commit {}\n  {} × {}, Linux {}, fdatasync {:.0} µs (worst {:.0} µs), {} at {:.0} µs a signature\n  {}   seed {}",
+        report.scenario,
+        report.about,
+        machine.build,
+        machine.commit,
+        machine.cpus,
+        machine.cpu,
+        machine.kernel,
+        machine.fdatasync_us_p50,
+        machine.fdatasync_us_max,
+        report.runtime,
+        report.signature_us,
+        machine.command,
+        report.seed,
+    );
+    let _ = writeln!(
+        out,
+        "\n{:<24}{:>10}{:>10}{:>7}{:>7}{:>9}{:>9}{:>9}{:>9}{:>9}",
+        "phase", "offered/s", "right/s", "late", "errors", "p50 ms", "p90", "p99", "p99.9", "p99.99"
+    );
+    for phase in &report.phases {
+        phase_line(&mut out, phase);
+    }
+    if let Some(phase) = report.phases.iter().rev().find(|phase| phase.measured) {
+        details(&mut out, report, phase);
+    }
+    if let Some(knee) = report.knee_per_second {
+        let _ = writeln!(out, "\nknee: {knee:.0} exchanges/s");
+    }
+    let _ = writeln!(out, "null column: {}", report.null_column);
+    if let Some(proof) = &report.proof {
+        let _ = writeln!(
+            out,
+            "proof: {} of {} right answers verified from {} log records in {:.1} s{}",
+            proof.verified,
+            proof.required,
+            proof.records,
+            proof.seconds,
+            if proof.without_bodies { " (bodies are not logged: presence only)" } else { "" }
+        );
+    } else {
+        let _ = writeln!(out, "proof: none, the logs are not at hand");
+    }
+    verdict(&mut out, report);
+    out
+}
+
+fn phase_line(out: &mut String, phase: &PhaseReport) {
+    let (figures, latency) = (&phase.figures, &phase.figures.latency_ms);
+    let offered = phase.offered_per_second.map_or("callers".to_owned(), |rate| format!("{rate:.0}"));
+    let _ = writeln!(
+        out,
+        "{:<24}{offered:>10}{:>10.0}{:>7}{:>7}{:>9.2}{:>9.2}{:>9.2}{:>9.2}{:>9.2}",
+        phase.name,
+        figures.achieved_per_second,
+        figures.late,
+        figures.failed + figures.wrong + figures.refused,
+        latency.p50,
+        latency.p90,
+        latency.p99,
+        latency.p999,
+        latency.p9999
+    );
+}
+
+fn details(out: &mut String, report: &Report, phase: &PhaseReport) {
+    let _ = writeln!(out, "\nin \"{}\":", phase.name);
+    if report.classes.len() > 1 {
+        for (name, latency) in report.classes.iter().zip(&phase.figures.by_class) {
+            class_line(out, name, latency);
+        }
+    }
+    let _ = write!(out, "{:<46}", "");
+    phase.servers.iter().for_each(|server| {
+        let _ = write!(out, "{:>12}", server.name);
+    });
+    out.push('\n');
+    type Line = (&'static str, fn(&ServerReport) -> f64);
+    let lines: [Line; 16] = [
+        ("CPU µs per exchange", |s| s.cpu_us_per_exchange),
+        ("  of which crypto and system calls must cost", |s| s.floor_us_per_exchange),
+        ("messages per signature", |s| s.messages_per_signature),
+        ("per 10k messages: private-key operations", |s| s.private_key_operations),
+        ("  public-key checks (without TLS)", |s| s.rsa_verifications),
+        ("  fdatasyncs", |s| s.fsyncs),
+        ("  OCSP calls", |s| s.ocsp_calls),
+        ("  TSA calls", |s| s.tsa_calls),
+        ("  full handshakes", |s| s.handshakes_full),
+        ("  resumed handshakes", |s| s.handshakes_resumed),
+        ("messages whose signature was known, %", |s| s.known_documents_percent),
+        ("log bytes per record", |s| s.bytes_per_record),
+        ("fdatasync, mean µs", |s| s.fsync_us),
+        ("read and write calls per exchange", |s| s.reads_and_writes_per_exchange),
+        ("context switches per exchange", |s| s.switches_per_exchange),
+        ("peak RSS, MiB", |s| s.peak_rss_bytes as f64 / 1_048_576.0),
+    ];
+    for (name, value) in lines {
+        let _ = write!(out, "{name:<46}");
+        phase.servers.iter().for_each(|server| {
+            let _ = write!(out, "{:>12.1}", value(server));
+        });
+        out.push('\n');
+    }
+    for server in &phase.servers {
+        let phases: Vec<String> = server
+            .phases
+            .iter()
+            .map(|(name, us, times)| format!("{name} {:.2} ms × {times:.1}", us / 1000.0))
+            .collect();
+        let _ = writeln!(out, "{} waits: {}", server.name, phases.join(", "));
+    }
+    let _ = writeln!(
+        out,
+        "generator {:.0} µs, echo service {:.0} µs of CPU per exchange",
+        phase.generator_cpu_us, phase.service_cpu_us
+    );
+}
+
+fn class_line(out: &mut String, name: &str, latency: &Latency) {
+    if latency.count > 0 {
+        let _ = writeln!(
+            out,
+            "  {name:<10} {:>9} answers, p50 {:.2} ms, p90 {:.2}, p99 {:.2}, p99.9 {:.2}, p99.99 {:.2}, max {:.2}",
+            latency.count, latency.p50, latency.p90, latency.p99, latency.p999, latency.p9999, latency.max
+        );
+    }
+}
+
+fn verdict(out: &mut String, report: &Report) {
+    let (green, red, plain) = match std::io::stderr().is_terminal() {
+        true => ("\x1b[1;32m", "\x1b[1;31m", "\x1b[0m"),
+        false => ("", "", ""),
+    };
+    if report.valid {
+        let _ = write!(out, "{green}VALID{plain}");
+        if report.refused > 0 {
+            let _ = write!(out, " ({} messages were refused, which this scenario accepts)", report.refused);
+        }
+    } else {
+        let _ = write!(out, "{red}INVALID{plain}");
+        for reason in &report.invalid_because {
+            let _ = write!(out, "\n  {red}{reason}{plain}");
+        }
+    }
+}
