@@ -44,6 +44,7 @@ pub enum ArchiveError {
 const LOCAL_SIGNATURE: u32 = 0x0403_4b50;
 const CENTRAL_SIGNATURE: u32 = 0x0201_4b50;
 const END_SIGNATURE: u32 = 0x0605_4b50;
+const END_MARK: &[u8] = b"PK\x05\x06";
 const DESCRIPTOR_SIGNATURE: u32 = 0x0807_4b50;
 const END_BYTES: usize = 22;
 const LOCAL_BYTES: usize = 30;
@@ -52,6 +53,11 @@ const CENTRAL_BYTES: usize = 46;
 const FLAG_DESCRIPTOR: u16 = 0x0008;
 /// Compression level hints (bits 1 and 2) and UTF-8 names (bit 11) change nothing for a reader.
 const FLAGS_ALLOWED: u16 = FLAG_DESCRIPTOR | 0x0006 | 0x0800;
+/// zip64, strong encryption, Unicode comment, Unicode name, AES.
+const EXTRAS_REFUSED: [u16; 5] = [0x0001, 0x0017, 0x6375, 0x7075, 0x9901];
+const MADE_ON_UNIX: u16 = 3;
+/// File type bits of a symbolic link, at the top of the external attributes.
+const UNIX_LINK: u32 = 0xa;
 /// Deflate makes at most 1032 bytes out of one; a larger declaration is a lie and costs no memory.
 const DEFLATE_EXPANSION_MAX: u64 = 1032;
 
@@ -155,7 +161,13 @@ fn end_record(bytes: &[u8]) -> Result<usize, ArchiveError> {
             return Err(ArchiveError::Malformed("two end records"));
         }
     }
-    found.ok_or(ArchiveError::Malformed("no end record"))
+    let end = found.ok_or(ArchiveError::Malformed("no end record"))?;
+    // Some readers take the last mark for the end record, whatever follows it.
+    let comment = bytes.get(end + END_BYTES..).unwrap_or_default();
+    if comment.windows(END_MARK.len()).any(|window| window == END_MARK) {
+        return Err(ArchiveError::Malformed("two end records"));
+    }
+    Ok(end)
 }
 
 fn central_header(bytes: &Bytes, at: usize, end: usize) -> Result<(Central<'_>, usize), ArchiveError> {
@@ -183,6 +195,13 @@ fn central_header(bytes: &Bytes, at: usize, end: usize) -> Result<(Central<'_>, 
     };
     if name.is_empty() || name.starts_with('/') || name.contains(['\\', '\0', ':']) || has_dots(name) {
         return Err(malformed(&central, "the name is not allowed"));
+    }
+    let extra = header.get(CENTRAL_BYTES + name_len..CENTRAL_BYTES + name_len + extra_len);
+    if !extra.is_some_and(is_harmless_extra) {
+        return Err(malformed(&central, "an extra field is malformed or gives the entry another meaning"));
+    }
+    if field16(4) >> 8 == MADE_ON_UNIX && field32(38) >> 28 == UNIX_LINK {
+        return Err(malformed(&central, "it is a link"));
     }
     if central.flags & !FLAGS_ALLOWED != 0 {
         return Err(malformed(
@@ -228,6 +247,9 @@ fn local_data(
         return Err(disagree());
     }
     let data_at = name_end + usize::from(field16(28));
+    if !record.get(name_end..data_at).is_some_and(is_harmless_extra) {
+        return Err(malformed(central, "an extra field is malformed or gives the entry another meaning"));
+    }
     let data_end = data_at + central.packed as usize;
     let rest = record.get(data_end..).ok_or_else(disagree)?;
     let local = [field32(14), field32(18), field32(22)];
@@ -280,6 +302,20 @@ fn inflate_deflated(packed: &[u8], central: &Central<'_>) -> Result<Bytes, Archi
     }
     data.truncate(size);
     Ok(Bytes::from(data))
+}
+
+/// Whether extra fields are whole and none of them replaces what the header says: sizes (zip64), name or comment
+/// (Unicode), encryption.
+fn is_harmless_extra(mut extra: &[u8]) -> bool {
+    while !extra.is_empty() {
+        let (Some(id), Some(length)) = (u16_at(extra, 0), u16_at(extra, 2)) else { return false };
+        let Some(rest) = extra.get(4 + usize::from(length)..) else { return false };
+        if EXTRAS_REFUSED.contains(&id) {
+            return false;
+        }
+        extra = rest;
+    }
+    true
 }
 
 fn has_dots(name: &str) -> bool {

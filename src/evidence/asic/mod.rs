@@ -199,8 +199,8 @@ fn attachment_number(name: &str) -> Option<u32> {
 /// Names that another reader could take for a part are refused; the rest is harmless.
 fn check_other_name(name: String) -> Result<String, XRoadError> {
     let lower = name.to_lowercase();
-    let looks_like_signature =
-        lower.starts_with("meta-inf/") && lower.contains("signatures") && lower.ends_with(".xml");
+    let looks_like_signature = lower.starts_with("meta-inf/")
+        && ["signature", "timestamp", ".tst", ".p7s", "asicmanifest"].iter().any(|mark| lower.contains(mark));
     let looks_like_part =
         KNOWN.iter().any(|known| known.eq_ignore_ascii_case(&name)) || lower.starts_with(ATTACHMENT);
     if looks_like_signature || looks_like_part {

@@ -252,13 +252,18 @@ fn accepts_no_container_without_one_of_its_parts() {
 fn accepts_no_archive_that_can_be_read_in_two_ways() {
     let Some(bench) = Bench::new() else { return };
     type Change = fn(&mut Vec<Record>);
-    let changes: [(&str, Change); 22] = [
+    let changes: [(&str, Change); 27] = [
         ("a second message", |r| r.push(Record::deflated(MESSAGE, b"other"))),
         ("the same message twice", |r| r.push(r[1].clone())),
         ("a second message before", |r| r.insert(0, Record::deflated(MESSAGE, b"other"))),
         ("a message in other letters", |r| r.push(Record::deflated("MESSAGE.xml", b"other"))),
         ("a message in a folder up", |r| r.push(Record::deflated("x/../message.xml", b"other"))),
         ("a second signature file", |r| r.push(Record::deflated("META-INF/signatures1.xml", b"<x/>"))),
+        ("a signature of another kind", |r| r.push(Record::deflated("META-INF/mysignature.p7s", b"x"))),
+        ("a second time-stamp file", |r| r.push(Record::deflated("META-INF/timestamp2.tst", b"x"))),
+        ("a second name in an extra field", |r| r[1].extra = b"\x75\x70\x06\0\x01\0\0\0\0x".to_vec()),
+        ("zip64 sizes in an extra field", |r| r[1].extra = [&[1, 0, 16, 0][..], &[9; 16]].concat()),
+        ("an extra field that is cut off", |r| r[1].extra = vec![0xfe, 0xca, 9, 0]),
         ("an uncovered attachment", |r| r.push(Record::deflated("attachment7", b"other"))),
         ("an attachment without number", |r| r.push(Record::deflated("attachmentx", b"other"))),
         ("an uncovered file", |r| r.push(Record::deflated("invoice.pdf", b"other"))),
@@ -288,6 +293,8 @@ fn accepts_no_archive_that_can_be_read_in_two_ways() {
             bench.refuse(seed, what, build(&records, b""));
         }
         bench.refuse(seed, "bytes at the end", [&seed.bytes, b"x".as_slice()].concat());
+        let mark = build(&seed.records(), b"PK\x05\x06 that some readers find first");
+        bench.refuse(seed, "an end mark in the comment", mark);
         bench.refuse(seed, "bytes at the start", [b"x".as_slice(), &seed.bytes].concat());
         bench.refuse(seed, "itself appended", [&seed.bytes[..], &seed.bytes[..]].concat());
     }
