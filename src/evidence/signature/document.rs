@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::super::base64;
-use super::names::{DS, SIGNED_PROPERTIES_TYPE, XADES};
+use super::names::{DS, SIGNED_PROPERTIES_TYPE, XADES, XADES_ANY};
 use crate::crypto::DigestAlgorithm;
 use crate::limits::{REFERENCES_MAX, SIGNATURE_BYTES_MAX};
 use crate::message::{ErrorCode, XRoadError};
@@ -81,12 +81,7 @@ impl<'d> SignatureDocument<'d> {
         if unsigned.is_some_and(|node| !node.is(XADES, "UnsignedProperties")) || qualifying.next().is_some() {
             return Err(malformed("unknown qualifying properties"));
         }
-        let unsigned_signature_properties = match unsigned {
-            None => None,
-            Some(node) => {
-                xades_children(node)?.next().filter(|node| node.is(XADES, "UnsignedSignatureProperties"))
-            }
-        };
+        let unsigned_signature_properties = unsigned.map(unsigned_properties).transpose()?;
         let mut signed_children = xades_children(signed_properties)?;
         let signed_signature_properties =
             signed_children.next().filter(|node| node.is(XADES, "SignedSignatureProperties"));
@@ -128,6 +123,49 @@ fn find_signature<'d>(document: &'d Document<'d>) -> Read<Node<'d>> {
         (Some(only), None) if is_ds(only, "Signature") && root.local() == "XAdESSignatures" => Ok(only),
         _ => Err(malformed("no ds:Signature as first and only child of the document element")),
     }
+}
+
+// What may stand unsigned in a signature: what is used, and what old containers carry without use.
+const UNSIGNED_KNOWN: [&str; 7] = [
+    "SignatureTimeStamp",
+    "CompleteCertificateRefs",
+    "CertificateValues",
+    "RevocationValues",
+    "CompleteRevocationRefs",
+    "TimeStampValidationData",
+    "XAdESTimeStamp",
+];
+
+// Nothing vouches for these elements, so there must be nothing among them that a reader could take for evidence.
+fn unsigned_properties<'d>(unsigned: Node<'d>) -> Read<Node<'d>> {
+    ids(unsigned, &["Id"])?;
+    let mut children = xades_children(unsigned)?;
+    let properties = match (children.next(), children.next()) {
+        (Some(only), None) if only.is(XADES, "UnsignedSignatureProperties") => only,
+        _ => return Err(malformed("not exactly one element of unsigned signature properties")),
+    };
+    ids(properties, &["Id"])?;
+    for property in xades_children(properties)? {
+        if !property.namespace().starts_with(XADES_ANY) || !UNSIGNED_KNOWN.contains(&property.local()) {
+            return Err(malformed("an unknown unsigned property"));
+        }
+        if matches!(property.local(), "CertificateValues" | "RevocationValues") {
+            only_binaries(property)?;
+        }
+    }
+    Ok(properties)
+}
+
+// Values are in elements without child elements, and there is no other text.
+fn only_binaries(values: Node<'_>) -> Read<()> {
+    for value in children_of(values)? {
+        if value.local().starts_with("Encapsulated") {
+            binary(value)?;
+        } else if children_of(value)?.any(|inner| !inner.local().starts_with("Encapsulated")) {
+            return Err(malformed("an unknown kind of certificate or revocation value"));
+        }
+    }
+    Ok(())
 }
 
 // What could hide a second signature or a second meaning of an id.
@@ -204,15 +242,20 @@ fn references<'d>(
     }
 }
 
-// The first certificate; a key info without one is a fault of its own, found later.
+// The only certificate; a key info without one is a fault of its own, found later. A second way to name a key,
+// which another reader might follow, is refused.
 fn certificate(key_info: Node<'_>) -> Read<Option<Vec<u8>>> {
-    let mut data = children_of(key_info)?.filter(|node| is_ds(*node, "X509Data"));
+    ids(key_info, &["Id"])?;
+    let mut data = children_of(key_info)?;
     let (first, second) = (data.next(), data.next());
     let Some(first) = first else { return Ok(None) };
-    let mut certificates = children_of(first)?.filter(|node| is_ds(*node, "X509Certificate"));
+    if second.is_some() || !is_ds(first, "X509Data") {
+        return Err(malformed("key info with something else than one X509Data"));
+    }
+    let mut certificates = children_of(first)?;
     let (certificate, other) = (certificates.next(), certificates.next());
-    if second.is_some() || other.is_some() {
-        return Err(malformed("more than one signing certificate"));
+    if other.is_some() || certificate.is_some_and(|node| !is_ds(node, "X509Certificate")) {
+        return Err(malformed("something beside the signing certificate"));
     }
     certificate.map(binary).transpose()
 }

@@ -3,6 +3,9 @@
 pub(super) const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
 pub(super) const XADES: &str = "http://uri.etsi.org/01903/v1.3.2#";
 
+/// Beginning of the namespace of XAdES in any of its versions.
+pub(super) const XADES_ANY: &str = "http://uri.etsi.org/01903/";
+
 /// Type of the reference to the signed properties.
 pub(super) const SIGNED_PROPERTIES_TYPE: &str = "http://uri.etsi.org/01903#SignedProperties";
 

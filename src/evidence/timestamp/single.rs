@@ -74,7 +74,10 @@ pub fn embedded_token(document: &Document<'_>) -> Result<Option<Vec<u8>>, Timest
     if stamps.next().is_some() || (holder.range() != stamp.range() && !is_encapsulated) {
         return Err(TimestampError::Document("it has several time-stamps"));
     }
-    if holder.elements().next().is_some() {
+    let stray = |node: Node<'_>| node.is_text() && !node.text().trim_ascii().is_empty();
+    let is_bare =
+        holder.range() == stamp.range() || (stamp.elements().count() == 1 && !stamp.children().any(stray));
+    if holder.elements().next().is_some() || !is_bare {
         return Err(misplaced);
     }
     decode(&holder.text()).map(Some).ok_or(TimestampError::Document("its time-stamp is no base64"))

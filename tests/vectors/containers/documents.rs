@@ -39,6 +39,26 @@ fn accepts_no_document_with_more_in_it() {
             bench.refuse(seed, &format!("a second signature before {place}"), put(copy.unwrap()));
             bench.check(seed, &format!("many elements before {place}"), put(&wide));
         }
+        for (what, before, piece) in [
+            ("another key", "</ds:KeyInfo>", "<ds:KeyValue/>"),
+            ("a key elsewhere", "<ds:X509Data>", "<ds:RetrievalMethod URI=\"http://127.0.0.1/\"/>"),
+            ("another subject", "<ds:X509Certificate>", "<ds:X509SubjectName>CN=x</ds:X509SubjectName>"),
+            ("an unknown unsigned property", object, "<xades:Other/>"),
+            (
+                "second unsigned properties",
+                "</xades:UnsignedProperties>",
+                "<xades:UnsignedSignatureProperties/>",
+            ),
+            ("text among the OCSP answers", "</xades:OCSPValues>", "x"),
+            ("something among the OCSP answers", "</xades:OCSPValues>", "<x/>"),
+            ("text at the time-stamp", "<xades:EncapsulatedTimeStamp>", "x"),
+            ("something at the time-stamp", "</xades:SignatureTimeStamp>", "<x/>"),
+        ] {
+            if signature.contains(before) {
+                let more = signature.replacen(before, &format!("{piece}{before}"), 1);
+                bench.refuse(seed, what, seed.with(SIGNATURE, more.as_bytes()));
+            }
+        }
         for (what, from, to) in [
             ("no OCSP answers", "xades:OCSPValues", "xades:Values"),
             ("another id", "Id=\"signed-properties\"", "Id=\"other-properties\""),
