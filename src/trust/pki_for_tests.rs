@@ -2,7 +2,7 @@
 
 use crate::crypto::{Certificate, DigestAlgorithm, Name, SigningKey, SoftwareKey, der, sha1, to_hex};
 use crate::time::UnixTime;
-use crate::trust::{CertId, GlobalConf, OcspResponse, Part, PartKind};
+use crate::trust::{GlobalConf, OcspResponse, Part, PartKind};
 
 pub(super) struct Issued {
     pub key: SoftwareKey,
@@ -129,22 +129,44 @@ pub(super) fn answer(
     by_key: bool,
     carried: &[&Certificate],
 ) -> OcspResponse {
+    answers(&[(answer, DigestAlgorithm::Sha1)], by, by_key, carried)
+}
+
+fn single(answer: &Answer<'_>, digest: DigestAlgorithm) -> Vec<u8> {
+    let hash = |bytes: &[u8]| der::write(der::OCTET_STRING, digest.digest(bytes).as_ref());
+    let id = der::write_sequence(&[
+        &der::write_sequence(&[&der::write(der::OID, digest.oid())]),
+        &hash(answer.issuer.subject().der()),
+        &hash(answer.issuer.public_key().key_bits()),
+        &der::write(der::INTEGER, answer.subject.serial()),
+    ]);
+    let next =
+        answer.next_update.map(|next| der::write(0xa0, &der::write(der::GENERALIZED_TIME, next.as_bytes())));
+    der::write_sequence(&[
+        &id,
+        &answer.status,
+        &der::write(der::GENERALIZED_TIME, answer.this_update.as_bytes()),
+        &next.unwrap_or_default(),
+    ])
+}
+
+/// As [`answer`], with several statements, each under an id with a digest of its own.
+pub(super) fn answers(
+    statements: &[(&Answer<'_>, DigestAlgorithm)],
+    by: &Issued,
+    by_key: bool,
+    carried: &[&Certificate],
+) -> OcspResponse {
     let responder = if by_key {
         let hash = sha1(by.certificate.public_key().key_bits());
         der::write(0xa2, &der::write(der::OCTET_STRING, &hash))
     } else {
         der::write(0xa1, by.certificate.subject().der())
     };
-    let next =
-        answer.next_update.map(|next| der::write(0xa0, &der::write(der::GENERALIZED_TIME, next.as_bytes())));
-    let single = der::write_sequence(&[
-        &CertId::new(answer.subject, answer.issuer).to_der(),
-        &answer.status,
-        &der::write(der::GENERALIZED_TIME, answer.this_update.as_bytes()),
-        &next.unwrap_or_default(),
-    ]);
-    let produced = der::write(der::GENERALIZED_TIME, answer.this_update.as_bytes());
-    let tbs = der::write_sequence(&[&responder, &produced, &der::write_sequence(&[&single])]);
+    let singles: Vec<u8> = statements.iter().flat_map(|(answer, digest)| single(answer, *digest)).collect();
+    let produced = statements.first().map_or("", |(answer, _)| answer.this_update);
+    let produced = der::write(der::GENERALIZED_TIME, produced.as_bytes());
+    let tbs = der::write_sequence(&[&responder, &produced, &der::write(der::SEQUENCE, &singles)]);
     let [algorithm, signature] = signed(&tbs, &by.key);
     let certificates: Vec<u8> = carried.iter().flat_map(|certificate| certificate.der().to_vec()).collect();
     let certificates = der::write(0xa0, &der::write(der::SEQUENCE, &certificates));

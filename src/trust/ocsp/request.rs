@@ -36,6 +36,41 @@ impl CertId {
     }
 }
 
+/// A certificate id as an answer spells it, with whatever digest.
+#[derive(Debug, Clone)]
+pub(super) struct AnyCertId {
+    /// `None` for a digest that is not known here.
+    pub(super) digest: Option<DigestAlgorithm>,
+    pub(super) name_hash: Box<[u8]>,
+    pub(super) key_hash: Box<[u8]>,
+    pub(super) serial: Box<[u8]>,
+}
+
+impl AnyCertId {
+    /// The id as such that can match, if it is one.
+    pub(super) fn sha1(&self) -> Option<CertId> {
+        let sha1 = self.digest == Some(DigestAlgorithm::Sha1);
+        Some(CertId {
+            name_hash: sha1.then(|| hash20(&self.name_hash)).flatten()?,
+            key_hash: hash20(&self.key_hash)?,
+            serial: self.serial.to_vec(),
+        })
+    }
+
+    /// Whether it is the id of `certificate` under `issuer`.
+    pub(super) fn names(&self, certificate: &Certificate, issuer: &Certificate) -> bool {
+        self.digest.is_some_and(|digest| {
+            *self.serial == *certificate.serial()
+                && digest.digest(issuer.subject().der()).as_ref() == &*self.name_hash
+                && digest.digest(issuer.public_key().key_bits()).as_ref() == &*self.key_hash
+        })
+    }
+}
+
+fn hash20(bytes: &[u8]) -> Option<[u8; 20]> {
+    bytes.try_into().ok()
+}
+
 /// The DER request for one certificate: no nonce, no signature, no extensions.
 pub fn ocsp_request(certificate: &Certificate, issuer: &Certificate) -> Vec<u8> {
     let request = der::write_sequence(&[&CertId::new(certificate, issuer).to_der()]);

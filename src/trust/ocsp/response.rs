@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::request::CertId;
+use super::request::{AnyCertId, CertId};
 use crate::crypto::der::{self, DerError, Reader};
 use crate::crypto::{Certificate, DigestAlgorithm, Name, SignatureAlgorithm, sha512};
 use crate::limits;
@@ -48,6 +48,8 @@ pub(super) struct Inner {
     pub responder: ResponderId,
     pub produced_at: UnixTime,
     pub cert_id: Option<CertId>,
+    /// What any of the single responses says is revoked, and since when.
+    pub revoked: Vec<(AnyCertId, UnixTime)>,
     pub status: CertStatus,
     pub this_update: UnixTime,
     pub next_update: Option<UnixTime>,
@@ -64,6 +66,7 @@ pub(super) enum ResponderId {
 
 const OCSP_BASIC: [u8; 9] = [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x01];
 const CERTIFICATES_MAX: usize = 16;
+const FURTHER_RESPONSES_MAX: usize = 64;
 
 impl OcspResponse {
     /// Reads a DER OCSPResponse with status successful.
@@ -106,6 +109,12 @@ impl OcspResponse {
     /// Whether the first single response is about this certificate.
     pub fn is_about(&self, id: &CertId) -> bool {
         self.0.cert_id.as_ref() == Some(id)
+    }
+
+    /// Whether any of the single responses, by an id of any digest, says that `certificate` of `issuer` was revoked
+    /// at or before `at`. Who said so is not checked.
+    pub(super) fn says_revoked(&self, certificate: &Certificate, issuer: &Certificate, at: UnixTime) -> bool {
+        self.0.revoked.iter().any(|(id, since)| *since <= at && id.names(certificate, issuer))
     }
 }
 
@@ -159,22 +168,20 @@ fn parse(bytes: &[u8]) -> Result<Inner, OcspError> {
     };
     let produced_at = data.time()?;
     let mut responses = data.sequence()?;
-    let mut single = responses.sequence()?;
-    let cert_id = cert_id(single.sequence()?)?;
-    let status = single.element()?;
-    let status = match status.tag {
-        0x80 => CertStatus::Good,
-        0xa1 => CertStatus::Revoked { at: status.reader().time()? },
-        0x82 => CertStatus::Unknown,
-        _ => return Err(DerError("unexpected certificate status").into()),
-    };
-    let this_update = single.time()?;
-    let next_update = match single.optional(0xa0)? {
-        Some(wrapper) => Some(wrapper.reader().time()?),
-        None => None,
-    };
-    let mut unknown_critical = critical_extension(single.optional(0xa1)?)?;
-    single.finish()?;
+    let first = single_response(responses.sequence()?)?;
+    let mut revoked = Vec::new();
+    for count in 0.. {
+        if responses.is_empty() {
+            break;
+        }
+        if count == FURTHER_RESPONSES_MAX {
+            return Err(DerError("too many single responses").into());
+        }
+        let further = single_response(responses.sequence()?)?;
+        revoked.extend(further.revocation());
+    }
+    revoked.extend(first.revocation());
+    let SingleResponse { id, status, this_update, next_update, mut unknown_critical } = first;
     unknown_critical |= critical_extension(data.optional(0xa1)?)?;
     data.finish()?;
 
@@ -185,7 +192,8 @@ fn parse(bytes: &[u8]) -> Result<Inner, OcspError> {
         tbs: start..start + tbs.whole.len(),
         responder,
         produced_at,
-        cert_id,
+        cert_id: id.sha1(),
+        revoked,
         status,
         this_update,
         next_update,
@@ -209,24 +217,53 @@ fn certificates(mut list: Reader<'_>) -> Result<Vec<Certificate>, DerError> {
     Ok(certificates)
 }
 
+struct SingleResponse {
+    id: AnyCertId,
+    status: CertStatus,
+    this_update: UnixTime,
+    next_update: Option<UnixTime>,
+    unknown_critical: bool,
+}
+
+impl SingleResponse {
+    fn revocation(&self) -> Option<(AnyCertId, UnixTime)> {
+        match self.status {
+            CertStatus::Revoked { at } => Some((self.id.clone(), at)),
+            _ => None,
+        }
+    }
+}
+
+fn single_response(mut single: Reader<'_>) -> Result<SingleResponse, DerError> {
+    let id = cert_id(single.sequence()?)?;
+    let status = single.element()?;
+    let status = match status.tag {
+        0x80 => CertStatus::Good,
+        0xa1 => CertStatus::Revoked { at: status.reader().time()? },
+        0x82 => CertStatus::Unknown,
+        _ => return Err(DerError("unexpected certificate status")),
+    };
+    let this_update = single.time()?;
+    let next_update = match single.optional(0xa0)? {
+        Some(wrapper) => Some(wrapper.reader().time()?),
+        None => None,
+    };
+    let unknown_critical = critical_extension(single.optional(0xa1)?)?;
+    single.finish()?;
+    Ok(SingleResponse { id, status, this_update, next_update, unknown_critical })
+}
+
 // Parameters of the digest may be NULL or absent.
-fn cert_id(mut fields: Reader<'_>) -> Result<Option<CertId>, DerError> {
+fn cert_id(mut fields: Reader<'_>) -> Result<AnyCertId, DerError> {
     let mut algorithm = fields.sequence()?;
-    let digest = algorithm.oid()?;
+    let digest = DigestAlgorithm::from_oid(algorithm.oid()?);
     let parameters = algorithm.optional(der::NULL)?;
     let plain = parameters.is_none_or(|null| null.content.is_empty()) && algorithm.is_empty();
-    let name_hash = fields.expect(der::OCTET_STRING)?.content;
-    let key_hash = fields.expect(der::OCTET_STRING)?.content;
-    let serial = fields.integer()?.to_vec();
+    let name_hash = fields.expect(der::OCTET_STRING)?.content.into();
+    let key_hash = fields.expect(der::OCTET_STRING)?.content.into();
+    let serial = fields.integer()?.into();
     fields.finish()?;
-    if digest != DigestAlgorithm::Sha1.oid() || !plain {
-        return Ok(None);
-    }
-    let hashes = (name_hash.try_into().ok(), key_hash.try_into().ok());
-    Ok(match hashes {
-        (Some(name_hash), Some(key_hash)) => Some(CertId { name_hash, key_hash, serial }),
-        _ => None,
-    })
+    Ok(AnyCertId { digest: digest.filter(|_| plain), name_hash, key_hash, serial })
 }
 
 fn critical_extension(wrapper: Option<der::Element<'_>>) -> Result<bool, DerError> {

@@ -1,9 +1,9 @@
 use super::*;
-use crate::crypto::oid;
+use crate::crypto::{DigestAlgorithm, oid};
 use crate::message::ErrorCode;
 use crate::time::UnixTime;
 use crate::trust::pki_for_tests::{
-    Answer, Issued, Template, answer, global_conf, good, issue, revoked, unknown,
+    Answer, Issued, Template, answer, answers, global_conf, good, issue, revoked, unknown,
 };
 use crate::trust::{GlobalConf, Policy};
 
@@ -150,6 +150,27 @@ fn of_several_answers_any_revocation_wins() {
     check(&[answer(&later, &w.responder, false, &[]), fine]).unwrap();
     assert!(check(&[answer(&later, &w.responder, false, &[])]).is_err());
     assert!(check(&[]).unwrap_err().is(ErrorCode::CertValidation));
+}
+
+#[test]
+fn a_revocation_counts_wherever_and_under_whatever_id_it_is_said() {
+    let w = world();
+    let fine = answer(&w.good(), &w.responder, false, &[]);
+    let bad = w.statement(revoked("20260101000000Z"), "20260110115900Z", None);
+    let (sha1, sha256) = (DigestAlgorithm::Sha1, DigestAlgorithm::Sha256);
+    let check = |answers: &[OcspResponse]| {
+        let (ca, subject) = (&w.ca.certificate, &w.subject.certificate);
+        check_all(answers, ca, subject, now(), &w.conf, &Policy::STRICT)
+    };
+    let both = answers(&[(&w.good(), sha1), (&bad, sha1)], &w.responder, false, &[]);
+    assert!(check(&[both]).unwrap_err().is(ErrorCode::CertValidation));
+    let other_id = answers(&[(&bad, sha256)], &w.responder, false, &[]);
+    assert!(check(&[fine.clone(), other_id]).unwrap_err().is(ErrorCode::CertValidation));
+    // Under such an id a good answer still does not count.
+    assert!(check(&[answers(&[(&w.good(), sha256)], &w.responder, false, &[])]).is_err());
+    let other = issue(&Template { serial: 2, ..Template::default() }, Some(&w.ca));
+    let elsewhere = Answer { subject: &other.certificate, ..bad };
+    check(&[answers(&[(&w.good(), sha1), (&elsewhere, sha1)], &w.responder, false, &[])]).unwrap();
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::request::CertId;
 use super::response::{CertStatus, OcspResponse, ResponderId};
-use crate::crypto::{Certificate, EcdsaFormat, oid, sha1};
+use crate::crypto::{Certificate, EcdsaFormat, SignatureAlgorithm, oid, sha1};
 use crate::message::{ErrorCode, XRoadError};
 use crate::time::UnixTime;
 use crate::trust::{GlobalConf, Policy};
@@ -70,10 +70,22 @@ impl OcspResponse {
         global_conf: &GlobalConf,
         policy: &Policy,
     ) -> Result<(), XRoadError> {
-        let inner = self.inner();
         if !self.is_about(&CertId::new(certificate, issuer)) {
             return Err(incorrect("OCSP response is not about this certificate"));
         }
+        self.verify_authority(issuer, certificate, at, global_conf, policy)
+    }
+
+    // Whoever answered may speak about certificates of this issuer.
+    fn verify_authority(
+        &self,
+        issuer: &Certificate,
+        certificate: &Certificate,
+        at: UnixTime,
+        global_conf: &GlobalConf,
+        policy: &Policy,
+    ) -> Result<(), XRoadError> {
+        let inner = self.inner();
         let key = (inner.digest, *certificate.sha256(), *issuer.sha256());
         let responder = match global_conf.ocsp_checks.get(&key) {
             Some(responder) => responder,
@@ -89,6 +101,12 @@ impl OcspResponse {
         if responder != *issuer {
             if !responder.is_valid_at(at) {
                 return Err(incorrect("OCSP responder certificate is not valid at this time"));
+            }
+            // Only what the issuer vouches for by its signature; a listed one is vouched for by its listing.
+            let is_listed = global_conf.ocsp_responders_for(issuer).contains(&responder);
+            let legacy = responder.signature_algorithm().is_none_or(SignatureAlgorithm::is_legacy);
+            if legacy && !is_listed && !policy.allow_sha1 {
+                return Err(incorrect("OCSP responder certificate is signed with SHA-1"));
             }
             if responder.has_unknown_critical() {
                 return Err(incorrect("OCSP responder certificate has an unknown critical extension"));
@@ -179,13 +197,15 @@ pub(in crate::trust) fn check_all(
         format!("no OCSP response for certificate \"{}\"", certificate.subject()),
     ));
     let mut first = true;
-    for answer in answers.iter().filter(|answer| answer.is_about(&id)) {
-        let checked = answer.verify(issuer, certificate, at, global_conf, policy);
-        if matches!(answer.status(), CertStatus::Revoked { at: since } if since <= at)
-            && answer.verify_origin(issuer, certificate, at, global_conf, policy).is_ok()
-        {
+    // In any of its statements, under an id of any digest: bad news needs no particular form.
+    let revoking = answers.iter().filter(|answer| answer.says_revoked(certificate, issuer, at));
+    for answer in revoking {
+        if answer.verify_authority(issuer, certificate, at, global_conf, policy).is_ok() {
             return Err(revoked());
         }
+    }
+    for answer in answers.iter().filter(|answer| answer.is_about(&id)) {
+        let checked = answer.verify(issuer, certificate, at, global_conf, policy);
         if first || (verdict.is_err() && checked.is_ok()) {
             verdict = checked;
         }
