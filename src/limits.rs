@@ -58,6 +58,10 @@ pub const HASH_CHAIN_STEPS_MAX: usize = 64;
 pub const HASH_CHAIN_ITEMS_MAX: usize = ATTACHMENTS_MAX + 2 * HASH_CHAIN_STEPS_MAX;
 /// Signature documents that a worker remembers as verified; usually 8 KB each, at most 32.
 pub const VERIFIED_SIGNATURES_MAX: usize = 512;
+/// Authentication chains of peers that a worker remembers as verified; a few KB each.
+pub const AUTHENTICATED_PEERS_MAX: usize = 1024;
+/// A verified authentication chain is believed no longer than this without another check.
+pub const AUTHENTICATED_PEER_SECS_MAX: i64 = 60;
 /// References of one XML signature (Santuario's bound).
 pub const REFERENCES_MAX: usize = 30;
 /// Message id of a message, in characters.

@@ -175,6 +175,7 @@ fn start_workers(
             peers: Pool::new(pool),
             services: Pool::new(pool),
             verified: Default::default(),
+            authenticated: Default::default(),
             fastest: std::cell::RefCell::new(FastestAddresses::default()),
         }))
     })?;

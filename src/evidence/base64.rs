@@ -28,3 +28,8 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     let compact: Vec<u8> = text.bytes().filter(|b| !is_space(*b)).collect();
     STANDARD.decode(compact).ok()
 }
+
+/// Decodes base64 without any white space.
+pub(super) fn decode_plain(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}

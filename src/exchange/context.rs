@@ -9,6 +9,7 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::counters::{Counters, Phase};
+use super::peer_cache::AuthenticatedPeers;
 use super::peer_ocsp::PeerOcsp;
 use super::random::{Entropy, uuid};
 use super::selection::FastestAddresses;
@@ -77,6 +78,8 @@ pub struct Worker {
     pub services: Rc<Pool>,
     /// Verified signature documents.
     pub verified: RefCell<VerificationCache>,
+    /// Verified authentication chains of peers.
+    pub authenticated: RefCell<AuthenticatedPeers>,
     /// Which of a provider's addresses connected fastest.
     pub fastest: RefCell<FastestAddresses>,
 }

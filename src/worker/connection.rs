@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use tokio::time::timeout;
 
 use super::error::{HttpError, Wait};
@@ -110,16 +110,16 @@ impl Connection {
         if self.tls.is_none() {
             return Ok(self.stream.write_slices(slices).await?);
         }
-        for mut slice in slices {
-            while slice.has_remaining() {
-                let part = slice.split_to(slice.len().min(WRITE_BUFFER_BYTES));
-                if let Some(tls) = &mut self.tls {
-                    tls.write(&part)?;
-                    tls.ciphertext(&mut self.ciphertext);
-                }
-                if self.ciphertext.len() >= WRITE_BUFFER_BYTES {
-                    self.flush_tls().await?;
-                }
+        let mut slices = slices.as_slice();
+        while !slices.is_empty() {
+            let (now, later) = slices.split_at(round(slices));
+            slices = later;
+            if let Some(tls) = &mut self.tls {
+                tls.write(now)?;
+                tls.ciphertext(&mut self.ciphertext);
+            }
+            if self.ciphertext.len() >= WRITE_BUFFER_BYTES {
+                self.flush_tls().await?;
             }
         }
         self.flush_tls().await
@@ -167,6 +167,16 @@ impl Connection {
             }
         }
     }
+}
+
+// How many slices are encrypted together: at least one, not many more bytes than are written together.
+fn round(slices: &[Bytes]) -> usize {
+    let mut bytes = 0;
+    let fits = slices.iter().take_while(|slice| {
+        bytes += slice.len();
+        bytes <= WRITE_BUFFER_BYTES
+    });
+    fits.count().max(1)
 }
 
 /// Limits the time of a step.

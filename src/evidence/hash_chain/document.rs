@@ -21,11 +21,13 @@ pub(super) struct Step<'a> {
 }
 
 /// An item with its method: its own, else the default of the chain.
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(super) struct Item<'a> {
     pub(super) method: DigestAlgorithm,
     pub(super) kind: ItemKind<'a>,
 }
 
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(super) enum ItemKind<'a> {
     HashValue(Vec<u8>),
     StepRef(&'a str),

@@ -4,6 +4,7 @@
 //! * [`verify_chain`]: checks a hash chain against its result and the parts at hand.
 
 mod document;
+mod fixed;
 mod step;
 mod tree;
 mod verify;

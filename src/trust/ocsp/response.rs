@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::request::{AnyCertId, CertId};
 use crate::crypto::der::{self, DerError, Reader};
 use crate::crypto::{Certificate, DigestAlgorithm, Name, SignatureAlgorithm, sha512};
@@ -42,7 +44,7 @@ pub enum CertStatus {
 pub struct OcspResponse(Arc<Inner>);
 
 pub(super) struct Inner {
-    pub der: Box<[u8]>,
+    pub der: Bytes,
     pub digest: [u8; 64],
     pub tbs: std::ops::Range<usize>,
     pub responder: ResponderId,
@@ -84,6 +86,11 @@ impl OcspResponse {
     /// The bytes as received.
     pub fn der(&self) -> &[u8] {
         &self.0.der
+    }
+
+    /// The same bytes, shared.
+    pub fn der_bytes(&self) -> Bytes {
+        self.0.der.clone()
     }
 
     /// What the answer says.
@@ -187,7 +194,7 @@ fn parse(bytes: &[u8]) -> Result<Inner, OcspError> {
 
     let start = tbs.whole.as_ptr() as usize - bytes.as_ptr() as usize;
     Ok(Inner {
-        der: bytes.into(),
+        der: Bytes::copy_from_slice(bytes),
         digest: sha512(bytes),
         tbs: start..start + tbs.whole.len(),
         responder,

@@ -48,8 +48,9 @@ pub(super) trait TlsSession {
     /// Takes ciphertext; plaintext is appended to `plaintext`. After an error [`ciphertext`](Self::ciphertext)
     /// holds the alert.
     fn feed(&mut self, ciphertext: &[u8], plaintext: &mut BytesMut) -> Result<Progress, TlsError>;
-    /// Encrypts; the result waits in [`ciphertext`](Self::ciphertext).
-    fn write(&mut self, plaintext: &[u8]) -> Result<(), TlsError>;
+    /// Encrypts the slices, joined, into as few records as can be; the result waits in
+    /// [`ciphertext`](Self::ciphertext).
+    fn write(&mut self, plaintext: &[Bytes]) -> Result<(), TlsError>;
     /// Appends what has to be sent.
     fn ciphertext(&mut self, out: &mut Vec<u8>);
     /// The handshake is not finished.

@@ -1,6 +1,6 @@
 //! rustls's buffered connection as a [`TlsSession`].
 
-use std::io::{BufRead, ErrorKind, Write};
+use std::io::{BufRead, ErrorKind, IoSlice, Write};
 
 use bytes::{Bytes, BytesMut};
 use rustls::{Connection, HandshakeKind};
@@ -46,8 +46,15 @@ impl TlsSession for RustlsSession {
         Ok(Progress { closed })
     }
 
-    fn write(&mut self, plaintext: &[u8]) -> Result<(), TlsError> {
-        self.0.writer().write_all(plaintext).map_err(|e| general(&e).into())
+    fn write(&mut self, plaintext: &[Bytes]) -> Result<(), TlsError> {
+        let slices: Vec<IoSlice<'_>> = plaintext.iter().map(|slice| IoSlice::new(slice)).collect();
+        let length: usize = plaintext.iter().map(Bytes::len).sum();
+        // Without a limit on its buffer the connection takes everything.
+        match self.0.writer().write_vectored(&slices) {
+            Ok(written) if written == length => Ok(()),
+            Ok(_) => Err(rustls::Error::General("tls session takes no more".into()).into()),
+            Err(error) => Err(general(&error).into()),
+        }
     }
 
     fn ciphertext(&mut self, out: &mut Vec<u8>) {
