@@ -118,7 +118,7 @@ fn signer(section: &mut Section<'_>, root: &Path) -> Signer {
         pin: text.or(file),
         new_keys: if ec { KeyKind::EcP256 } else { KeyKind::Rsa { bits } },
         batch_messages_max: section.number("batch_messages_max", 1..=1_000_000).unwrap_or(4096),
-        linger_us_max: section.number("linger_us_max", 0..=1_000_000).unwrap_or(2000),
+        linger_us_max: section.number("linger_us_max", 0..=1_000_000).unwrap_or(10_000),
     }
 }
 

@@ -3,6 +3,8 @@
 //! A request that meets an idle key is signed alone and at once. While a signature is being made requests
 //! queue up, and the next signature covers them all, so batches grow with the load by themselves. Under
 //! load the thread may in addition linger a little, so that signing takes no more than its share of a core.
+//! That share is large while cores are free, so that lingering costs no latency that nobody gains from, and
+//! shrinks as soon as the thread itself has to wait for a core: then larger batches buy throughput.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,8 +27,10 @@ pub struct BatchConfig {
     pub queue_max: usize,
     /// Longest wait for further requests under load; 0: never wait.
     pub linger_us_max: u32,
-    /// Share of one core that signing aims to stay below, in percent.
+    /// Share of one core that signing aims to stay below while cores are free, in percent.
     pub cpu_share_percent: u32,
+    /// The same while the thread has to wait for a core, in percent.
+    pub busy_cpu_share_percent: u32,
     /// A request that has waited longer is refused.
     pub timeout_ms: u32,
 }
@@ -36,8 +40,9 @@ impl Default for BatchConfig {
         Self {
             requests_max: crate::limits::SIGN_BATCH_REQUESTS_MAX,
             queue_max: crate::limits::SIGN_QUEUE_REQUESTS_MAX,
-            linger_us_max: 1000,
-            cpu_share_percent: 40,
+            linger_us_max: 10_000,
+            cpu_share_percent: 50,
+            busy_cpu_share_percent: 8,
             timeout_ms: 60_000,
         }
     }
@@ -113,14 +118,25 @@ impl<T> Worker<T> {
         let mut last = Pace::default();
         while let Some(first) = self.held.pop_front().or_else(|| self.requests.recv().ok()) {
             let waiting = 1 + self.held.len() + self.requests.len();
+            let mut late = Duration::ZERO;
             if waiting < self.config.requests_max {
-                let pause = linger(&self.config, &last, waiting, Instant::now());
+                let now = Instant::now();
+                let pause = linger(&self.config, &last, waiting, now);
                 if !pause.is_zero() {
                     std::thread::sleep(pause);
+                    late = now.elapsed().saturating_sub(pause);
                 }
             }
             let batch = self.take_batch(first);
-            last = self.work(batch);
+            let (began, cpu_before) = (Instant::now(), cpu_time());
+            let requests = self.work(batch);
+            let cpu = cpu_time().saturating_sub(cpu_before);
+            late += began.elapsed().saturating_sub(cpu);
+            last = Pace {
+                last: Some((began, cpu)),
+                requests,
+                contention: contention(last.contention, late, cpu),
+            };
         }
     }
 
@@ -138,7 +154,8 @@ impl<T> Worker<T> {
         batch
     }
 
-    fn work(&self, batch: Vec<Request<T>>) -> Pace {
+    /// Answers how many requests were signed.
+    fn work(&self, batch: Vec<Request<T>>) -> usize {
         let began = Instant::now();
         let timeout = Duration::from_millis(self.config.timeout_ms.into());
         let (mut parts, mut replies, mut template) = (Vec::new(), Vec::new(), None);
@@ -157,7 +174,7 @@ impl<T> Worker<T> {
             parts.push(request.parts);
             replies.push(request.reply);
         }
-        let Some(template) = template else { return Pace::default() };
+        let Some(template) = template else { return 0 };
         let result = match (self.sign)(&template, &parts) {
             Ok(signatures) if signatures.len() == replies.len() => Ok(signatures),
             Ok(_) => Err(failed("The signature batch is incomplete")),
@@ -180,15 +197,36 @@ impl<T> Worker<T> {
                 }
             }
         }
-        Pace { last: Some((began, took)), requests }
+        requests
     }
 }
 
-/// The last signature: when it began, how long it took, how many requests it covered.
+/// The last signature: when it began, how much of a core it took, how many requests it covered; and how much
+/// signatures have lately waited for a core: 0 not at all, 1 as long as they take, or longer.
 #[derive(Debug, Default)]
 struct Pace {
     last: Option<(Instant, Duration)>,
     requests: usize,
+    contention: f32,
+}
+
+/// Processor time of this thread.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// What timers and wake-ups are late by on an idle machine.
+const USUAL_DELAY: Duration = Duration::from_micros(150);
+
+/// The contention after a signature that was late by `late` and took `cpu`. A token that signs outside of the
+/// processor is no contention: it makes batches grow without lingering.
+fn contention(before: f32, late: Duration, cpu: Duration) -> f32 {
+    if cpu.is_zero() {
+        return before;
+    }
+    let now = late.saturating_sub(USUAL_DELAY).as_secs_f32() / cpu.as_secs_f32();
+    before + (now.min(1.0) - before) / 8.0
 }
 
 /// How long to wait before the next signature. Nothing when the key was idle or only one caller is there:
@@ -201,7 +239,9 @@ fn linger(config: &BatchConfig, pace: &Pace, waiting: usize, now: Instant) -> Du
     if pace.requests < 2 && waiting < 2 {
         return Duration::ZERO;
     }
-    let interval = took * 100 / config.cpu_share_percent.min(100);
+    let (free, busy) = (config.cpu_share_percent.min(100) as f32, config.busy_cpu_share_percent as f32);
+    let share = free - (free - busy.clamp(1.0, free)) * pace.contention;
+    let interval = took * 1000 / (share * 10.0).round().max(1.0) as u32;
     let until = began + interval;
     until.saturating_duration_since(now).min(Duration::from_micros(config.linger_us_max.into()))
 }

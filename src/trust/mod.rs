@@ -26,8 +26,8 @@ mod shared_params;
 mod snapshot;
 
 pub use authentication::{
-    AuthenticatedChain, is_auth_certificate, is_sign_certificate, verify_client_authentication, verify_client_chain,
-    verify_server_authentication, verify_server_chain,
+    AuthenticatedChain, is_auth_certificate, is_sign_certificate, verify_client_authentication,
+    verify_client_chain, verify_server_authentication, verify_server_chain,
 };
 pub use chain::{ChainContext, verify_chain, verify_chain_to};
 pub use global_conf::GlobalConf;

@@ -203,15 +203,42 @@ fn only_a_busy_key_with_several_callers_lingers() {
     let config = BatchConfig { linger_us_max: 2000, cpu_share_percent: 50, ..BatchConfig::default() };
     let began = Instant::now();
     let took = Duration::from_micros(1000);
-    let pace = |requests| Pace { last: Some((began, took)), requests };
+    let pace = |requests| Pace { last: Some((began, took)), requests, contention: 0.0 };
     let after = |micros| began + Duration::from_micros(micros);
     assert_eq!(linger(&config, &Pace::default(), 5, began), Duration::ZERO, "first signature");
     assert_eq!(linger(&config, &pace(1), 1, after(1000)), Duration::ZERO, "one caller after the other");
     assert_eq!(linger(&config, &pace(8), 1, after(1000)), Duration::from_micros(1000), "half of a core");
     assert_eq!(linger(&config, &pace(1), 2, after(1500)), Duration::from_micros(500));
     assert_eq!(linger(&config, &pace(8), 8, after(2500)), Duration::ZERO, "the share is kept already");
+    let contended = BatchConfig { linger_us_max: 10_000, busy_cpu_share_percent: 10, ..config };
+    let pace_of = |contention| Pace { contention, ..pace(8) };
+    assert_eq!(
+        linger(&contended, &pace_of(1.0), 8, after(1000)),
+        Duration::from_micros(9000),
+        "cores are scarce"
+    );
+    assert_eq!(
+        linger(&contended, &pace_of(0.0), 8, after(1000)),
+        Duration::from_micros(1000),
+        "cores are free"
+    );
     let short = BatchConfig { linger_us_max: 100, ..config };
     assert_eq!(linger(&short, &pace(8), 8, after(1000)), Duration::from_micros(100), "never longer");
     let never = BatchConfig { linger_us_max: 0, ..config };
     assert_eq!(linger(&never, &pace(8), 8, after(1000)), Duration::ZERO);
+}
+
+#[test]
+fn contention_follows_how_late_signatures_are() {
+    let took = Duration::from_micros(1000);
+    let mut now = 0.0;
+    for _ in 0..100 {
+        now = contention(now, Duration::from_millis(3), took);
+    }
+    assert!(now > 0.99 && now <= 1.0);
+    for _ in 0..100 {
+        now = contention(now, Duration::from_micros(100), took);
+    }
+    assert!(now < 0.01);
+    assert_eq!(contention(0.5, Duration::from_millis(5), Duration::ZERO), 0.5, "a token signs elsewhere");
 }
