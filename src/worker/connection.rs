@@ -115,7 +115,7 @@ impl Connection {
             let (now, later) = slices.split_at(round(slices));
             slices = later;
             if let Some(tls) = &mut self.tls {
-                tls.write(now)?;
+                tls.write_slices(now)?;
                 tls.ciphertext(&mut self.ciphertext);
             }
             if self.ciphertext.len() >= WRITE_BUFFER_BYTES {

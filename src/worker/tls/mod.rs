@@ -50,7 +50,12 @@ pub(super) trait TlsSession {
     fn feed(&mut self, ciphertext: &[u8], plaintext: &mut BytesMut) -> Result<Progress, TlsError>;
     /// Encrypts the slices, joined, into as few records as can be; the result waits in
     /// [`ciphertext`](Self::ciphertext).
-    fn write(&mut self, plaintext: &[Bytes]) -> Result<(), TlsError>;
+    fn write_slices(&mut self, plaintext: &[Bytes]) -> Result<(), TlsError>;
+    /// One slice.
+    #[cfg(test)]
+    fn write(&mut self, plaintext: &[u8]) -> Result<(), TlsError> {
+        self.write_slices(&[Bytes::copy_from_slice(plaintext)])
+    }
     /// Appends what has to be sent.
     fn ciphertext(&mut self, out: &mut Vec<u8>);
     /// The handshake is not finished.

@@ -46,7 +46,7 @@ impl TlsSession for RustlsSession {
         Ok(Progress { closed })
     }
 
-    fn write(&mut self, plaintext: &[Bytes]) -> Result<(), TlsError> {
+    fn write_slices(&mut self, plaintext: &[Bytes]) -> Result<(), TlsError> {
         let slices: Vec<IoSlice<'_>> = plaintext.iter().map(|slice| IoSlice::new(slice)).collect();
         let length: usize = plaintext.iter().map(Bytes::len).sum();
         // Without a limit on its buffer the connection takes everything.
