@@ -1,0 +1,98 @@
+//! `hermod-load` as its users run it: a run counts only when every answer is proved.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn run(scenario: &str) -> (Output, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("scenario.toml");
+    let page = folder.path().join("report.html");
+    let head = "name = \"test\"\n[load]\nsizes = [[9, 1000], [1, 100000]]\nanswer_timeout_ms = 5000\n";
+    std::fs::write(&file, format!("{head}{scenario}")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_hermod-load"))
+        .args([file.as_os_str(), "--json".as_ref(), "--html".as_ref(), page.as_os_str()])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let report = serde_json::from_str(&text)
+        .unwrap_or_else(|e| panic!("{e}: {text}\n{}", String::from_utf8_lossy(&output.stderr)));
+    assert_self_contained(&page);
+    (output, report)
+}
+
+fn assert_self_contained(page: &Path) {
+    let text = std::fs::read_to_string(page).unwrap();
+    assert!(text.contains("<svg") && text.ends_with("</html>"));
+    assert!(!text.contains(" src=") && !text.contains(" href="));
+}
+
+fn phase(seconds: f64) -> String {
+    format!("[[phase]]\nname = \"steady\"\nrate = 20\nseconds = {seconds}\n")
+}
+
+fn reasons(report: &Value) -> String {
+    report["invalid_because"].to_string()
+}
+
+#[test]
+fn a_run_whose_answers_are_all_proved_is_valid_and_carries_its_figures() {
+    let (output, report) = run(&phase(2.0));
+    assert_eq!(report["valid"], true, "{report}");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(report["errors"], 0);
+    let proof = &report["proof"];
+    assert!(proof["required"].as_u64().unwrap() > 10);
+    assert_eq!(proof["verified"], proof["required"]);
+    assert_eq!(proof["records"].as_u64().unwrap(), 4 * proof["required"].as_u64().unwrap());
+    for figure in ["exchanges_per_second", "messages_per_signature", "bytes_per_record", "signature_us"] {
+        assert!(report[figure].as_f64().unwrap() > 0.0, "{figure}");
+    }
+    for figure in ["p50", "p90", "p99", "p999", "p9999"] {
+        assert!(report["latency_ms"][figure].as_f64().unwrap() > 0.0, "{figure}");
+    }
+    for figure in [
+        "private_key_operations",
+        "rsa_verifications",
+        "fsyncs",
+        "ocsp_calls",
+        "tsa_calls",
+        "handshakes_full",
+    ] {
+        assert!(report["per_10k_messages"][figure].is_f64(), "{figure}");
+    }
+    let servers = report["servers"].as_array().unwrap();
+    assert_eq!(servers.len(), 2);
+    for server in servers {
+        for figure in ["cpu_us_per_exchange", "floor_us_per_exchange", "peak_rss_bytes", "fsyncs"] {
+            assert!(server[figure].as_f64().unwrap() > 0.0, "{figure}");
+        }
+    }
+}
+
+#[test]
+fn killing_a_server_in_mid_run_makes_the_run_invalid() {
+    let (output, report) = run(&format!("{}[[event]]\nat_seconds = 1\ndo = \"kill-provider\"\n", phase(2.0)));
+    assert_eq!(report["valid"], false);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(reasons(&report).contains("ss2 was killed"), "{}", reasons(&report));
+    assert!(report["errors"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn an_answer_altered_on_its_way_makes_the_run_invalid() {
+    let (output, report) = run(&format!("{}[[event]]\nat_seconds = 0\ndo = \"tamper-bodies\"\n", phase(2.0)));
+    assert_eq!(report["valid"], false);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(reasons(&report).contains("another body"), "{}", reasons(&report));
+}
+
+#[test]
+fn an_answer_that_only_the_log_can_contradict_makes_the_run_invalid() {
+    let (output, report) = run(&format!("{}[[event]]\nat_seconds = 0\ndo = \"tamper-hashes\"\n", phase(2.0)));
+    assert_eq!(report["errors"], 0, "{report}");
+    assert_eq!(report["valid"], false);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(reasons(&report).contains("another answer than was logged"), "{}", reasons(&report));
+}
