@@ -1,5 +1,7 @@
 //! `hermod verify` as its users run it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

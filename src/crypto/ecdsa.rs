@@ -36,7 +36,7 @@ pub fn widen_raw(signature: &[u8], width: usize) -> Option<Vec<u8>> {
 }
 
 fn halves(signature: &[u8]) -> Option<(&[u8], &[u8])> {
-    let even = !signature.is_empty() && signature.len() % 2 == 0;
+    let even = !signature.is_empty() && signature.len().is_multiple_of(2);
     even.then(|| signature.split_at(signature.len() / 2))
 }
 

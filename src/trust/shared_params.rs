@@ -205,10 +205,10 @@ impl Version {
         let profile = fields.text("certificateProfileInfo")?;
         let format = if self.0 >= 6 { fields.optional("defaultCsrFormat") } else { None };
         let default_csr_format = format.map(|node| schema::word(node, &["PEM", "DER"])).transpose()?;
-        if self.0 >= 3 {
-            if let Some(node) = fields.optional("acmeServer") {
-                self.acme_server(node)?;
-            }
+        if self.0 >= 3
+            && let Some(node) = fields.optional("acmeServer")
+        {
+            self.acme_server(node)?;
         }
         fields.finish()?;
         let authentication_only = authentication_only.unwrap_or(false);

@@ -1,6 +1,8 @@
 //! Vectors and captured traffic of official servers, decoded, verified and re-made.
 //! They are read from `../shared/vectors` when it is there; a test that skips says so.
 
+#![allow(clippy::unwrap_used)]
+
 mod captures;
 mod common;
 mod containers;

@@ -107,7 +107,7 @@ fn trap_trust_07_intermediates_that_are_sent_need_an_answer_at_the_provider() {
     // Both sent: the anchor is the root. Only the end entity: its direct issuer.
     assert!(provider(&[leaf.clone(), middle.clone()], &w.ocsp));
     assert!(!provider(&[leaf.clone(), middle.clone()], &w.ocsp[..1]));
-    assert!(provider(&[leaf.clone()], &w.ocsp[..1]));
+    assert!(provider(std::slice::from_ref(&leaf), &w.ocsp[..1]));
     // The consumer takes the direct issuer in both cases.
     let consumer = |presented: &[Certificate]| {
         verify_server_authentication(&conf, &client, presented, &w.ocsp[..1], now(), &Policy::STRICT).is_ok()

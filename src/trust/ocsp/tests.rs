@@ -140,7 +140,7 @@ fn of_several_answers_any_revocation_wins() {
     let later = w.statement(revoked("20260701000000Z"), "20260110115900Z", None);
     let forger = issue(&Template { name: "forger", ..Template::default() }, None);
     let check = |answers: &[OcspResponse]| check_all(answers, ca, subject, now(), &w.conf, &Policy::STRICT);
-    check(&[fine.clone()]).unwrap();
+    check(std::slice::from_ref(&fine)).unwrap();
     let stale = answer(&old, &w.responder, false, &[]);
     for answers in [[fine.clone(), stale.clone()], [stale, fine.clone()]] {
         assert!(check(&answers).unwrap_err().is(ErrorCode::CertValidation));
