@@ -112,6 +112,8 @@ pub const GLOBAL_CONF_NODES_MAX: usize = 8_000_000;
 pub const GLOBAL_CONF_DIRECTORY_BYTES_MAX: usize = 1024 * 1024;
 /// Parts that a signed directory may list.
 pub const GLOBAL_CONF_PARTS_MAX: usize = 1000;
+/// Sources of one instance renew their directories on their own; one may be behind another by this, in seconds.
+pub const GLOBAL_CONF_SOURCES_APART_SECS: i64 = 300;
 /// Certificates of one path, and signatures checked while a path is searched.
 pub const CERT_PATH_STEPS_MAX: usize = 64;
 /// Intermediate certificates that a peer may present or a signature may carry.

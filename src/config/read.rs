@@ -183,6 +183,7 @@ fn globalconf(section: &mut Section<'_>, root: &Path) -> GlobalConfiguration {
         dir: path(section, "dir", root, "globalconf"),
         anchor: section.text("anchor").map(|anchor| root.join(anchor)),
         update_interval_secs: section.number("update_interval_secs", 1..=86_400).unwrap_or(60),
+        rollback_allowed: section.switch("rollback_allowed").unwrap_or(false),
         connect_timeout_ms: section.number("connect_timeout_ms", 1..=HOUR_MS).unwrap_or(10_000),
         read_timeout_ms: section.number("read_timeout_ms", 1..=HOUR_MS).unwrap_or(30_000),
     }

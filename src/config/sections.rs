@@ -237,6 +237,8 @@ pub struct GlobalConfiguration {
     pub anchor: Option<PathBuf>,
     /// Time between two downloads (or looks at `dir`), in seconds. Default 60.
     pub update_interval_secs: u64,
+    /// Accept a directory that is older than one that was accepted before. Default false.
+    pub rollback_allowed: bool,
     /// Connecting to a source may take this long, in milliseconds. Default 10000.
     pub connect_timeout_ms: u64,
     /// A source's answer may take this long, in milliseconds. Default 30000.

@@ -5,18 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::SharedTrust;
-use super::fetch::{Fetch, Request};
-use super::globalconf_store::{Fingerprint, GlobalConfStore, StoredPart};
+use super::configuration_download::{Download, failure};
+use super::fetch::Fetch;
+use super::globalconf_store::{Fingerprint, GlobalConfStore};
 use super::random::{Randomness, shuffle};
 use crate::config::GlobalConfiguration;
-use crate::limits::{GLOBAL_CONF_DIRECTORY_BYTES_MAX, GLOBAL_CONF_PART_BYTES_MAX};
-use crate::time::SharedClock;
+use crate::limits::GLOBAL_CONF_SOURCES_APART_SECS;
+use crate::message::XRoadError;
+use crate::time::{SharedClock, UnixTime};
 use crate::trust::anchor::{Anchor, Location};
-use crate::trust::directory::{self, Directory, DirectoryPart};
-use crate::trust::{GlobalConf, TrustSnapshot};
-
-/// Versions asked for, the newest first (`trust.md` 1.3).
-const VERSIONS: [u8; 5] = [6, 5, 4, 3, 2];
+use crate::trust::directory::Directory;
+use crate::trust::{GlobalConf, PartKind, TrustSnapshot};
 
 /// The client of one local instance.
 pub struct ConfigurationClient {
@@ -27,8 +26,12 @@ pub struct ConfigurationClient {
     randomness: Arc<dyn Randomness>,
     store: GlobalConfStore,
     seen: Fingerprint,
-    // The location that worked last, with the version that it was asked for.
-    worked: Option<(String, u8)>,
+    // The location that worked last, and its URL with the version that was found there. Several locations can have one
+    // URL and other certificates.
+    worked: Option<(Location, String)>,
+    // The latest expiry that a directory of an instance had.
+    newest: Option<(String, UnixTime)>,
+    last_error: Option<XRoadError>,
 }
 
 impl ConfigurationClient {
@@ -41,7 +44,18 @@ impl ConfigurationClient {
         randomness: Arc<dyn Randomness>,
     ) -> Self {
         let store = GlobalConfStore::new(&settings.dir);
-        Self { settings, fetch, trust, clock, randomness, store, seen: Fingerprint::default(), worked: None }
+        Self {
+            settings,
+            fetch,
+            trust,
+            clock,
+            randomness,
+            store,
+            seen: Fingerprint::default(),
+            worked: None,
+            newest: None,
+            last_error: None,
+        }
     }
 
     /// Runs a cycle at every interval until the future is dropped.
@@ -53,110 +67,117 @@ impl ConfigurationClient {
         }
     }
 
+    /// Why the last cycle did not bring the source's configuration into force, with the code that official clients
+    /// report; `None` after a success.
+    pub fn last_error(&self) -> Option<&XRoadError> {
+        self.last_error.as_ref()
+    }
+
     /// One cycle: download if there is an anchor, then publish what is new on disk. A failure leaves the last
     /// configuration in force and is logged.
     pub async fn update_once(&mut self) {
+        self.last_error = None;
         if let Some(file) = self.settings.anchor.clone() {
-            let anchor = std::fs::read(&file)
-                .map_err(|error| error.to_string())
-                .and_then(|bytes| Anchor::parse(&bytes).map_err(|error| error.text().to_string()));
-            match anchor {
+            // The stored sources, by which signing keys rotate, are needed for the first download too.
+            self.publish();
+            let anchor = std::fs::read(&file).map_err(|error| failure("malformed_anchor", error));
+            match anchor.and_then(|bytes| Anchor::parse(&bytes)) {
                 Ok(anchor) => self.download(&anchor).await,
-                Err(error) => tracing::error!("anchor {}: {error}", file.display()),
+                Err(error) => {
+                    tracing::error!("anchor {}: {error}", file.display());
+                    self.last_error = Some(error);
+                }
             }
         }
         self.publish();
     }
 
     async fn download(&mut self, anchor: &Anchor) {
+        self.last_error = None;
         let stored = self.trust.load_full();
         let mut locations = anchor.locations(stored.global_conf.shared_params(&anchor.instance));
         // Sources of one rank share the load.
         for rank in locations.chunk_by_mut(|one, other| one.is_https() == other.is_https()) {
             shuffle(rank, &*self.randomness);
         }
-        if let Some((url, _)) = &self.worked {
-            locations.sort_by_key(|location| location.url != *url);
+        if let Some((worked, _)) = &self.worked {
+            locations.sort_by_key(|location| location != worked);
         }
-        let mut last = "the anchor names no source".to_string();
         for location in &locations {
-            match self.download_from(location).await {
-                Ok(()) => return,
+            let remembered = self.worked.take_if(|(worked, _)| worked == location);
+            let mut result = self.download_from(location, remembered.as_ref().map(|(_, url)| url)).await;
+            if result.is_err() && remembered.is_some() {
+                // The source may have another version by now.
+                result = self.download_from(location, None).await;
+            }
+            match result {
+                Ok(()) => {
+                    self.last_error = None;
+                    return;
+                }
                 Err(error) => {
                     tracing::debug!(url = location.url, %error, "a configuration source failed");
-                    last = format!("{}: {error}", location.url);
+                    // What a source did wrong tells more than that another one cannot be reached.
+                    if !is_unreachable(&error) || self.last_error.as_ref().is_none_or(is_unreachable) {
+                        self.last_error = Some(error);
+                    }
                 }
             }
         }
-        tracing::error!("the global configuration could not be updated: {last}");
-        self.worked = None;
+        if let Some(error) = &self.last_error {
+            tracing::error!("the global configuration could not be updated: {error}");
+        }
     }
 
-    async fn download_from(&mut self, location: &Location) -> Result<(), String> {
-        let version = match &self.worked {
-            Some((url, version)) if *url == location.url => *version,
-            _ => self.negotiate(&location.url).await?,
-        };
-        let url = versioned(&location.url, version);
-        let request = Request::get(&url, GLOBAL_CONF_DIRECTORY_BYTES_MAX);
-        let answer = self.fetch.fetch(request).await.map_err(|error| error.to_string())?;
+    async fn download_from(
+        &mut self,
+        location: &Location,
+        remembered: Option<&String>,
+    ) -> Result<(), XRoadError> {
+        let fetch = Arc::clone(&self.fetch);
+        let store = self.store.clone();
         let policy = self.trust.load().policy;
-        let directory = directory::verify(&answer.body, location, self.clock.now(), &policy)
-            .map_err(|error| format!("{}: {error}", error.code()))?;
-        for ignored in &directory.ignored {
-            tracing::warn!(ignored, "a configuration part of another instance is not used");
-        }
-        let mut parts = Vec::with_capacity(directory.parts.len());
-        for part in &directory.parts {
-            parts.push(self.part(&directory, part, location, &url).await?);
-        }
-        let kept = |error: std::io::Error| format!("{}: {error}", self.store.dir().display());
-        self.store.write_instance(&location.instance, &parts).map_err(kept)?;
-        self.store.write_local_instance(&location.instance).map_err(kept)?;
-        self.worked = Some((location.url.clone(), version));
+        let now = self.clock.now();
+        let download = Download { fetch: &*fetch, store: &store, policy: &policy, now, location };
+        let url = match remembered {
+            Some(url) => url.clone(),
+            None => download.negotiate().await?,
+        };
+        let directory = download.directory(&url).await?;
+        self.check_not_older(&directory, location)?;
+        let parts = download.parts(&directory, &url).await?;
+        let kept = |error: std::io::Error| {
+            failure("global_conf_part_file_save_failure", format!("{}: {error}", store.dir().display()))
+        };
+        store.write_instance(&location.instance, &parts).map_err(kept)?;
+        store.write_local_instance(&location.instance).map_err(kept)?;
+        self.worked = Some((location.clone(), url));
         Ok(())
     }
 
-    /// A part as it is stored if it still has the listed digest, else downloaded and checked.
-    async fn part(
-        &self,
-        directory: &Directory,
-        part: &DirectoryPart,
-        location: &Location,
-        directory_url: &str,
-    ) -> Result<StoredPart, String> {
-        let metadata = directory.metadata(part, location);
-        let file_name = file_name(part);
-        let stored = self.store.read_part(&location.instance, &file_name).ok().flatten();
-        if let Some(bytes) = stored.filter(|bytes| part.matches(bytes)) {
-            return Ok(StoredPart { file_name, bytes, metadata });
-        }
-        let request = Request::get(part.url(directory_url), GLOBAL_CONF_PART_BYTES_MAX);
-        let answer = self.fetch.fetch(request).await.map_err(|error| error.to_string())?;
-        let checked = directory
-            .check_file(part, location, answer.body.to_vec())
-            .map_err(|error| format!("{}: {error}", error.code()))?;
-        Ok(StoredPart { file_name, bytes: checked.bytes, metadata })
-    }
-
-    /// The newest version that the source has: everything but 404 counts as there; version 2 is not asked for.
-    async fn negotiate(&self, url: &str) -> Result<u8, String> {
-        if url.contains("version=") {
-            return Ok(0);
-        }
-        for version in VERSIONS {
-            if version == 2 {
-                break;
+    /// Refuses a directory that was made well before one that was accepted already: who replays it would bring back
+    /// certificates, registrations or rights that have been withdrawn since. The stored files remember over restarts.
+    fn check_not_older(&mut self, directory: &Directory, location: &Location) -> Result<(), XRoadError> {
+        let instance = &location.instance;
+        let stored = self.store.expires(instance, PartKind::Shared.file_name());
+        let seen = self.newest.take_if(|(of, _)| of == instance).map(|(_, newest)| newest);
+        let newest = seen.max(stored);
+        self.newest = Some((instance.clone(), newest.unwrap_or_default().max(directory.expires)));
+        match newest {
+            Some(newest)
+                if !self.settings.rollback_allowed
+                    && directory.expires.plus_secs(GLOBAL_CONF_SOURCES_APART_SECS) < newest =>
+            {
+                let text = format!(
+                    "the directory expires at {}, an earlier one at {newest}: an old one is not accepted in its \
+                     place (globalconf.rollback_allowed = true would accept it)",
+                    directory.expires
+                );
+                tracing::warn!(url = location.url, "{text}");
+                Err(failure("global_conf_outdated", text))
             }
-            let mut probe = Request::get(versioned(url, version), GLOBAL_CONF_DIRECTORY_BYTES_MAX);
-            probe.accepts = |_| true;
-            let answer = self.fetch.fetch(probe).await;
-            let answer = answer.map_err(|error| format!("global_conf_get_version_failed: {error}"))?;
-            if answer.status != 404 {
-                return Ok(version);
-            }
+            _ => Ok(()),
         }
-        Ok(2)
     }
 
     /// Publishes the directory's content if it changed since the last time.
@@ -182,29 +203,18 @@ impl ConfigurationClient {
                 });
                 self.seen = fingerprint;
             }
-            Err(error) => tracing::error!(
-                "global configuration in {}: {}; the last one stays in force",
-                self.store.dir().display(),
-                error.text()
-            ),
+            Err(error) => {
+                tracing::error!(
+                    "global configuration in {}: {}; the last one stays in force",
+                    self.store.dir().display(),
+                    error.text()
+                );
+                self.last_error = Some(error);
+            }
         }
     }
 }
 
-fn versioned(url: &str, version: u8) -> String {
-    match version {
-        0 => url.to_string(),
-        version if url.contains('?') => format!("{url}&version={version}"),
-        version => format!("{url}?version={version}"),
-    }
-}
-
-// Known parts have their names; others the one that the source suggests, or the end of their location.
-fn file_name(part: &DirectoryPart) -> String {
-    let known = part.kind().file_name();
-    if !known.is_empty() {
-        return known.to_string();
-    }
-    let last = part.content_location.rsplit('/').next().unwrap_or_default();
-    part.content_file_name.clone().unwrap_or_else(|| last.to_string())
+fn is_unreachable(error: &XRoadError) -> bool {
+    matches!(error.code(), "global_conf_get_version_failed" | "global_conf_download_url_connection_failure")
 }

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::time::UnixTime;
 use crate::trust::{Metadata, escape_instance};
 
 const INSTANCE_FILE: &str = "instance-identifier";
@@ -69,6 +70,12 @@ impl GlobalConfStore {
         }
     }
 
+    /// When a stored part expires, as its metadata say; `None` if it is not there or they are not readable.
+    pub fn expires(&self, instance: &str, file_name: &str) -> Option<UnixTime> {
+        let metadata = self.folder(instance).ok()?.join(format!("{file_name}{METADATA_SUFFIX}"));
+        serde_json::from_slice::<Metadata>(&fs::read(metadata).ok()?).ok()?.expires()
+    }
+
     /// Makes an instance consist of exactly `parts`: unchanged files are left alone, all others replaced or removed.
     pub fn write_instance(&self, instance: &str, parts: &[StoredPart]) -> io::Result<()> {
         let folder = self.folder(instance)?;
@@ -111,7 +118,7 @@ impl GlobalConfStore {
     }
 }
 
-fn check_name(name: &str) -> io::Result<()> {
+pub(super) fn check_name(name: &str) -> io::Result<()> {
     let bad = name.is_empty()
         || name.starts_with('.')
         || name.ends_with(METADATA_SUFFIX)

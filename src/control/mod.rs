@@ -9,6 +9,7 @@ use crate::trust::TrustSnapshot;
 
 mod admin;
 mod configuration_client;
+mod configuration_download;
 mod declaration;
 mod fetch;
 mod globalconf_store;

@@ -42,6 +42,11 @@ impl PartKind {
         KINDS.iter().find(|kind| kind.1 == identifier).map_or(Self::Other, |kind| kind.0)
     }
 
+    /// Whether a file of this name is read as one of the known parts.
+    pub fn is_file_name(name: &str) -> bool {
+        KINDS.iter().any(|kind| kind.2 == name)
+    }
+
     /// The name under which the file is stored; empty for other parts.
     pub fn file_name(self) -> &'static str {
         KINDS.iter().find(|kind| kind.0 == self).map_or("", |kind| kind.2)

@@ -3,4 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod configuration;
 mod ocsp;
+mod tsa;

@@ -5,6 +5,7 @@
 
 mod captures;
 mod common;
+mod configuration_client;
 mod containers;
 mod crypto;
 mod message;

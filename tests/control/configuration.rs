@@ -1,0 +1,7 @@
+//! The configuration client against synthetic sources, each signed by keys of the test.
+
+mod anchors;
+mod download;
+mod folder;
+mod refusals;
+mod source;
