@@ -411,3 +411,16 @@ proptest! {
         prop_assert_eq!(bodies, attachments);
     }
 }
+
+#[test]
+fn trap_transport_04_soap_has_its_original_content_type_and_rest_its_request_id() {
+    let value = |headers: &[(&str, std::borrow::Cow<'_, str>)], name: &str| {
+        headers.iter().find(|(found, _)| *found == name).map(|(_, value)| value.to_string())
+    };
+    let soap = super::request_headers(Some("\"\""), "text/xml", "id-1", "7.8.0", "multipart/mixed", "h");
+    assert_eq!(value(&soap, "x-original-content-type").as_deref(), Some("text/xml"));
+    let response = super::response_headers("multipart/mixed", Some("text/xml"), true);
+    assert_eq!(value(&response, "x-original-content-type").as_deref(), Some("text/xml"));
+    let rest = super::request_headers(None, "", "id-1", "7.8.0", "multipart/mixed", "h");
+    assert_eq!(value(&rest, "x-road-request-id").as_deref(), Some("id-1"));
+}

@@ -24,6 +24,8 @@ mod responders;
 mod schema;
 mod shared_params;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 pub use authentication::{
     AuthenticatedChain, is_auth_certificate, is_sign_certificate, verify_client_authentication,

@@ -14,4 +14,5 @@ mod signatures;
 mod signer;
 mod signer_selection;
 mod transport;
+mod traps;
 mod trust;

@@ -140,3 +140,18 @@ fn trap_trust_15_of_two_cas_with_one_name_the_last_counts() {
         ChainContext { global_conf: &conf, instance: "LAB", ocsp: &ocsp, at: now(), policy: &Policy::STRICT };
     assert!(verify_chain(context, &leaf.certificate, &[]).is_err());
 }
+
+#[test]
+fn trap_trust_06_without_an_answer_there_is_no_authentication() {
+    let w = world(&Template::ca("middle"), &Template::default());
+    let listed = [(&w.root.certificate, None), (&w.middle.certificate, None)];
+    let conf = global_conf(&listed, &[&w.leaf.certificate]);
+    let client = ClientId::new("LAB", "ORG", "1", Some("sub")).unwrap();
+    let presented = std::slice::from_ref(&w.leaf.certificate);
+    for (ocsp, accepted) in [(&w.ocsp[..1], true), (&[][..], false), (&w.ocsp[1..], false)] {
+        let policy = &Policy::STRICT;
+        let provider = verify_client_authentication(&conf, &client, presented, ocsp, now(), policy);
+        let consumer = verify_server_authentication(&conf, &client, presented, ocsp, now(), policy);
+        assert_eq!((provider.is_ok(), consumer.is_ok()), (accepted, accepted));
+    }
+}

@@ -188,3 +188,29 @@ fn an_answer_about_another_certificate_never_matches() {
         Err(ErrorCode::IncorrectValidationInfo)
     );
 }
+
+#[test]
+fn trap_signature_20_an_answer_from_the_future_counts_up_to_the_skew_only() {
+    let w = world();
+    for this_update in ["20260110120059Z", "20260110120100Z"] {
+        let statement = w.statement(good(), this_update, None);
+        assert_eq!(w.verdict(&answer(&statement, &w.responder, false, &[])), Ok(()), "{this_update}");
+    }
+    let statement = w.statement(good(), "20260110120101Z", None);
+    let response = answer(&statement, &w.responder, false, &[]);
+    assert!(w.verdict(&response).is_err());
+    let allowed = Policy { allow_future_ocsp: true, ..Policy::STRICT };
+    let (ca, subject) = (&w.ca.certificate, &w.subject.certificate);
+    response.verify(ca, subject, now(), &w.conf, &allowed).unwrap();
+}
+
+#[test]
+fn trap_signature_09_answers_are_identified_by_sha1_with_null_parameters() {
+    let w = world();
+    let id = CertId::new(&w.subject.certificate, &w.ca.certificate).to_der();
+    let sha1_with_null = [0x30, 9, 6, 5, 0x2b, 0x0e, 3, 2, 0x1a, 5, 0];
+    assert_eq!(id[2..13], sha1_with_null);
+    let response = answer(&w.good(), &w.responder, false, &[]);
+    assert!(response.der().windows(id.len()).any(|window| window == id));
+    assert_eq!(w.verdict(&response), Ok(()));
+}

@@ -156,7 +156,8 @@ fn both_directions_authenticate_the_captured_servers() {
     let error = provider_side(&owner0, &cert1, &ocsp1).unwrap_err();
     assert!(error.text().contains("is not registered at security server"), "{error}");
     // A sign certificate does not authenticate.
-    let error = provider_side(&owner0, &[c.ss0_sign.clone()], &[c.sign0.clone()]).unwrap_err();
+    let error = provider_side(&owner0, std::slice::from_ref(&c.ss0_sign), std::slice::from_ref(&c.sign0))
+        .unwrap_err();
     assert!(error.text().contains("authentication certificate"), "{error}");
     assert!(provider_side(&owner0, &[], &ocsp0).is_err() && consumer_side(&owner0, &[], &ocsp0).is_err());
     // Another instance, and a late hour.
@@ -180,8 +181,8 @@ fn trap_signature_22_the_direct_issuer_is_the_anchor() {
     let ocsp = [c.sign0.clone()];
     let context =
         ChainContext { global_conf: &c.conf, instance: "LAB", ocsp: &ocsp, at, policy: &Policy::STRICT };
-    assert_eq!(verify_chain(context, &c.ss0_sign, &[]).unwrap(), [c.ss0_sign.clone()]);
-    assert_eq!(verify_chain(context, &c.ss0_sign, &[c.ca.clone()]).unwrap().len(), 1);
+    assert_eq!(verify_chain(context, &c.ss0_sign, &[]).unwrap(), std::slice::from_ref(&c.ss0_sign));
+    assert_eq!(verify_chain(context, &c.ss0_sign, std::slice::from_ref(&c.ca)).unwrap().len(), 1);
     let elsewhere = ChainContext { instance: "FOO", ..context };
     assert!(verify_chain(elsewhere, &c.ss0_sign, &[]).unwrap_err().is(ErrorCode::CannotCreateCertPath));
     let error = verify_chain(ChainContext { ocsp: &[], ..context }, &c.ss0_sign, &[]).unwrap_err();
