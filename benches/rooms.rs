@@ -1,5 +1,6 @@
 //! The pure rooms and the log, one figure for each step of an exchange: `cargo bench --bench rooms`.
 
+#![allow(clippy::unwrap_used)]
 // What criterion's macros make has no documentation.
 #![allow(missing_docs)]
 

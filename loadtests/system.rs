@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use hermod::control::{RegistryDb, parse_declaration};
@@ -174,7 +174,7 @@ fn extra_config(settings: &scenario::System) -> String {
     out
 }
 
-async fn declare(plan: &Plan, server: &ServerPlan, services: usize, root: &PathBuf) -> Result<(), String> {
+async fn declare(plan: &Plan, server: &ServerPlan, services: usize, root: &Path) -> Result<(), String> {
     let owner = format!("{INSTANCE}/{MEMBER_CLASS}/{}", server.member_code);
     let mut text = format!(
         "[[client]]\nid = \"{owner}\"\n\n[[client]]\nid = \"{}\"\nconnection = \"NOSSL\"\n",

@@ -1,5 +1,7 @@
 //! What the documents say is there, is there.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -3,6 +3,8 @@
 //! Every test starts the servers that it needs and goes through a list of cases; what fails names its case. The flows
 //! run on both runtimes; where the host refuses io_uring the test says *skipped* and why.
 
+#![allow(clippy::unwrap_used)]
+
 mod backend;
 mod captures;
 mod connections;
