@@ -120,11 +120,15 @@ pub fn verify_chain(request: &ChainRequest<'_>) -> Result<Vec<CoveredPart>, Chai
         allow_absent: request.allow_absent,
         visits: Vec::with_capacity(8),
         covered: Vec::new(),
+        misdeclared: None,
     };
     evaluation.visit(&result)?;
     let root = evaluation.evaluate()?;
     if root != result.value {
         return Err(ChainError::Root);
+    }
+    if let Some(uri) = evaluation.misdeclared {
+        return Err(ChainError::Data(uri.to_owned()));
     }
     match request.inputs.iter().find(|input| !evaluation.seen.contains(input.uri)) {
         Some(unused) => Err(ChainError::Unused(unused.uri.to_owned())),
@@ -139,6 +143,8 @@ struct Evaluation<'c> {
     visits: Vec<Visit>,
     seen: HashSet<&'c str>,
     covered: Vec<CoveredPart>,
+    // Data whose digest in the chain is another than the one that leads to the root.
+    misdeclared: Option<&'c str>,
 }
 
 // A step that was reached, in the order of being reached: whoever refers to it comes before it.
@@ -250,6 +256,11 @@ impl<'c> Evaluation<'c> {
         }
         match self.inputs.get(uri).copied() {
             Some(InputValue::Digest(made_with, value)) if made_with == method && transforms.is_empty() => {
+                // The input leads to the root, not what the chain says of it. But who reads the evidence later, without
+                // the attachments, has only the chain: both must be the same.
+                if value != declared {
+                    self.misdeclared.get_or_insert(uri);
+                }
                 Ok((value.to_vec(), true))
             }
             Some(InputValue::Digest(..)) => Err(ChainError::Reference(uri.to_owned())),

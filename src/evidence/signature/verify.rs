@@ -259,6 +259,10 @@ fn check_parts(
         return check_hash_chain(result, request)
             .map_err(|error| error.within(ErrorCode::MalformedSignature));
     }
+    let has_chain = request.data.hash_chain_result.is_some() || request.data.hash_chain.is_some();
+    if has_chain && request.mode == VerifyMode::Exchange {
+        return Err(malformed("the signature does not refer to the hash chain"));
+    }
     let mut absent = Vec::new();
     let mut covered = 0;
     for (uri, method, digest) in references {
