@@ -117,9 +117,14 @@ fn trap_signature_18_a_chain_beside_a_single_signature_covers_nothing() {
         return;
     };
     let data = SignatureData { signature: single.data.signature.clone(), ..chained.data.clone() };
-    assert_eq!(single.code_with(&data, &parts_of(&single.contents)), None);
+    // In a message a chain that nothing refers to is refused; in a container it is ignored with a warning.
+    let code = single.code_with(&data, &parts_of(&single.contents));
+    assert_eq!(code.as_deref(), Some("malformed_signature"));
     let attached = [single.contents[0].clone(), chained.contents[1].clone()];
     let code = single.code_with(&data, &parts_of(&attached));
+    assert_eq!(code.as_deref(), Some("malformed_signature"));
+    let unchained = SignatureData { hash_chain: None, hash_chain_result: None, ..data };
+    let code = single.code_with(&unchained, &parts_of(&attached));
     assert_eq!(code.as_deref(), Some("malformed_signature.hashchain_unused_inputs"));
 }
 
