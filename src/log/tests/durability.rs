@@ -10,22 +10,19 @@ fn records_that_arrive_together_share_one_sync() {
     let before = disk.syncs.load(Ordering::SeqCst);
     block_on(async {
         disk.hold_syncs();
-        let mut tasks = vec![tokio::spawn({
-            let log = log.clone();
-            async move { log.append(request("held")).await }
-        })];
-        tokio::task::yield_now().await;
+        // One poll queues a record; how many are queued must not be left to a scheduler.
+        let mut waiting = vec![Box::pin(log.append(request("held")))];
+        assert!(futures_poll(waiting[0].as_mut()).is_pending());
         disk.wait_for_held_sync();
         for at in 0..100 {
-            let log = log.clone();
-            tasks.push(tokio::spawn(async move { log.append(request(&format!("q{at}"))).await }));
+            let mut append = Box::pin(log.append(request(&format!("q{at}"))));
+            assert!(futures_poll(append.as_mut()).is_pending());
+            waiting.push(append);
         }
-        // Every task runs up to where it waits for its answer.
-        tokio::task::yield_now().await;
         disk.release_syncs();
         let mut ids = Vec::new();
-        for task in tasks {
-            ids.push(task.await.unwrap().unwrap().id());
+        for append in waiting {
+            ids.push(append.await.unwrap().id());
         }
         let expected: Vec<u64> = (2..103).collect();
         assert_eq!(ids, expected);
