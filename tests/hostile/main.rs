@@ -2,6 +2,9 @@
 //! against the running binary. Every case must be refused with the protocol's code, deliver nothing, log nothing as
 //! evidence, and leave a server that still carries good messages in bounded memory.
 
+// A test that cannot go on fails by panicking.
+#![allow(clippy::unwrap_used)]
+
 mod clients;
 mod draft;
 mod lab;

@@ -90,7 +90,7 @@ impl RestResponse {
     pub fn parse(part: Bytes) -> Result<Self, XRoadError> {
         let head = Head::parse(part)?;
         let digits = head.first();
-        let status = digits.parse().ok().filter(|status| (100..=999).contains(status) && digits.len() == 3);
+        let status = digits.parse().ok().filter(|status| (200..=999).contains(status) && digits.len() == 3);
         let status = status.ok_or_else(|| internal("The REST response has no valid status"))?;
         let required = |name| {
             let value = head.last(name).filter(|value| !value.is_empty());
