@@ -135,7 +135,7 @@ pub(super) fn answer(
 fn single(answer: &Answer<'_>, digest: DigestAlgorithm) -> Vec<u8> {
     let hash = |bytes: &[u8]| der::write(der::OCTET_STRING, digest.digest(bytes).as_ref());
     let id = der::write_sequence(&[
-        &der::write_sequence(&[&der::write(der::OID, digest.oid()), &der::write(der::NULL, &[])]),
+        &der::write_sequence(&[&der::write(der::OID, digest.oid())]),
         &hash(answer.issuer.subject().der()),
         &hash(answer.issuer.public_key().key_bits()),
         &der::write(der::INTEGER, answer.subject.serial()),
