@@ -86,62 +86,14 @@ impl HashTree {
 
     /// The hash chain result document, common to all leaves. `chain_uri` is the URI of the chain document.
     pub fn result_xml(&self, chain_uri: &str) -> Vec<u8> {
-        let mut out = String::with_capacity(512);
-        out.push_str(DECLARATION);
-        out.push_str("<ns2:HashChainResult URI=\"");
-        out.push_str(chain_uri);
-        out.push_str("#STEP0\"");
-        out.push_str(NAMESPACES);
-        out.push_str("    <DigestMethod Algorithm=\"");
-        out.push_str(self.algorithm.uri());
-        out.push_str("\"/>\n    ");
-        push_digest_value(&mut out, self.root());
-        out.push_str("</ns2:HashChainResult>\n");
-        out.into_bytes()
+        result_xml(self.root(), chain_uri)
     }
 
     /// The hash chain document of leaf `index`, which must exist. `data_uri` names the data of a single leaf, or
     /// the first part of several; the other parts are attachments in order.
     pub fn chain_xml(&self, index: usize, data_uri: &str) -> Vec<u8> {
-        let leaf = &self.leaves[index];
-        let mut out = String::with_capacity(512 + self.levels.len() * 256 + leaf.digests().len() * 192);
-        out.push_str(DECLARATION);
-        out.push_str("<ns2:HashChain");
-        out.push_str(NAMESPACES);
-        out.push_str("    <ns2:DefaultDigestMethod Algorithm=\"");
-        out.push_str(self.algorithm.uri());
-        out.push_str("\"/>\n");
-        let multipart = matches!(leaf, Leaf::Parts(_));
-        let mut steps = Steps { out: &mut out, written: 0 };
         let depth = self.path(index).count();
-        for (at, (sibling, is_left)) in self.path(index).enumerate() {
-            steps.open();
-            let next = steps.written;
-            let own = |steps: &mut Steps| match leaf {
-                Leaf::Single(digest) if at + 1 == depth => steps.data_ref(data_uri, digest),
-                _ => steps.step_ref(next),
-            };
-            if is_left {
-                steps.hash_value(sibling);
-                own(&mut steps);
-            } else {
-                own(&mut steps);
-                steps.hash_value(sibling);
-            }
-            steps.close();
-        }
-        if multipart {
-            steps.open();
-            for (part, digest) in leaf.digests().iter().enumerate() {
-                match part {
-                    0 => steps.data_ref(data_uri, digest),
-                    _ => steps.data_ref(&PartName::at(part).uri(), digest),
-                }
-            }
-            steps.close();
-        }
-        out.push_str("</ns2:HashChain>\n");
-        out.into_bytes()
+        chain_xml(self.algorithm, self.path(index), depth, &self.leaves[index], data_uri)
     }
 
     // The siblings from the root down to the leaf, each with whether it stands to the left.
@@ -154,7 +106,7 @@ impl HashTree {
 }
 
 impl Leaf {
-    fn digests(&self) -> &[Digest] {
+    pub(crate) fn digests(&self) -> &[Digest] {
         match self {
             Self::Single(digest) => std::slice::from_ref(digest),
             Self::Parts(digests) => digests,
@@ -170,6 +122,69 @@ impl Leaf {
             }
         }
     }
+}
+
+/// A hash chain result document.
+pub(super) fn result_xml(value: &Digest, chain_uri: &str) -> Vec<u8> {
+    let mut out = String::with_capacity(512);
+    out.push_str(DECLARATION);
+    out.push_str("<ns2:HashChainResult URI=\"");
+    out.push_str(chain_uri);
+    out.push_str("#STEP0\"");
+    out.push_str(NAMESPACES);
+    out.push_str("    <DigestMethod Algorithm=\"");
+    out.push_str(value.algorithm().uri());
+    out.push_str("\"/>\n    ");
+    push_digest_value(&mut out, value);
+    out.push_str("</ns2:HashChainResult>\n");
+    out.into_bytes()
+}
+
+/// The hash chain document of a leaf below `depth` siblings.
+pub(super) fn chain_xml<'d>(
+    algorithm: DigestAlgorithm,
+    siblings: impl Iterator<Item = (&'d Digest, bool)>,
+    depth: usize,
+    leaf: &Leaf,
+    data_uri: &str,
+) -> Vec<u8> {
+    let mut out = String::with_capacity(512 + depth * 256 + leaf.digests().len() * 192);
+    out.push_str(DECLARATION);
+    out.push_str("<ns2:HashChain");
+    out.push_str(NAMESPACES);
+    out.push_str("    <ns2:DefaultDigestMethod Algorithm=\"");
+    out.push_str(algorithm.uri());
+    out.push_str("\"/>\n");
+    let multipart = matches!(leaf, Leaf::Parts(_));
+    let mut steps = Steps { out: &mut out, written: 0 };
+    for (at, (sibling, is_left)) in siblings.enumerate() {
+        steps.open();
+        let next = steps.written;
+        let own = |steps: &mut Steps| match leaf {
+            Leaf::Single(digest) if at + 1 == depth => steps.data_ref(data_uri, digest),
+            _ => steps.step_ref(next),
+        };
+        if is_left {
+            steps.hash_value(sibling);
+            own(&mut steps);
+        } else {
+            own(&mut steps);
+            steps.hash_value(sibling);
+        }
+        steps.close();
+    }
+    if multipart {
+        steps.open();
+        for (part, digest) in leaf.digests().iter().enumerate() {
+            match part {
+                0 => steps.data_ref(data_uri, digest),
+                _ => steps.data_ref(&PartName::at(part).uri(), digest),
+            }
+        }
+        steps.close();
+    }
+    out.push_str("</ns2:HashChain>\n");
+    out.into_bytes()
 }
 
 pub(super) const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n";

@@ -1,0 +1,250 @@
+//! What a hash chain says, without its XML: for whoever stores many of them.
+//!
+//! Only documents in the one form in which this server (and official ones) write them have a path, so that the
+//! document can be written again from it with the same bytes.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::tree::{self, DECLARATION, Leaf, NAMESPACES};
+use crate::crypto::{Digest, DigestAlgorithm};
+use crate::evidence::PartName;
+use crate::limits::{ATTACHMENTS_MAX, HASH_CHAIN_BYTES_MAX, HASH_CHAIN_STEPS_MAX};
+
+/// The way of one leaf through its tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainPath {
+    /// Of all digests.
+    pub algorithm: DigestAlgorithm,
+    /// The digests beside the way, from the root down to the leaf, each with whether it stands to the left.
+    pub siblings: Vec<(Digest, bool)>,
+    /// The digests of the data.
+    pub leaf: Leaf,
+}
+
+impl ChainPath {
+    /// The path of a hash chain document over `data_uri`; `None` unless [`Self::to_xml`] gives exactly these bytes.
+    pub fn read(xml: &[u8], data_uri: &str) -> Option<Self> {
+        let mut form = Form::new(xml, b"<ns2:HashChain")?;
+        form.take(NAMESPACES.as_bytes())?;
+        form.take(b"    <ns2:DefaultDigestMethod Algorithm=\"")?;
+        let algorithm = form.method()?;
+        let mut siblings = Vec::with_capacity(12);
+        loop {
+            let step = siblings.len();
+            if step == HASH_CHAIN_STEPS_MAX {
+                return None;
+            }
+            form.take(b"    <ns2:HashStep id=\"STEP")?;
+            form.number(step)?;
+            form.take(b"\">\n")?;
+            let left = form.hash_value(algorithm)?;
+            if let Some(digest) = form.data_ref(data_uri, algorithm)? {
+                if left.is_none() && form.take(CLOSE).is_some() {
+                    let leaf = Leaf::Parts(vec![digest]);
+                    return form.end(Self { algorithm, siblings, leaf });
+                }
+                let sibling = match left {
+                    Some(left) => Some((left, true)),
+                    None => form.hash_value(algorithm)?.map(|right| (right, false)),
+                };
+                let leaf = match sibling {
+                    Some(sibling) => {
+                        siblings.push(sibling);
+                        Leaf::Single(digest)
+                    }
+                    None => Leaf::Parts(form.further_parts(digest, algorithm)?),
+                };
+                form.take(CLOSE)?;
+                return form.end(Self { algorithm, siblings, leaf });
+            }
+            form.take(b"        <ns2:StepRef URI=\"#STEP")?;
+            form.number(step + 1)?;
+            form.take(b"\"/>\n")?;
+            siblings.push(match left {
+                Some(left) => (left, true),
+                None => (form.hash_value(algorithm)??, false),
+            });
+            form.take(CLOSE)?;
+        }
+    }
+
+    /// The hash chain document.
+    pub fn to_xml(&self, data_uri: &str) -> Vec<u8> {
+        let siblings = self.siblings.iter().map(|(digest, is_left)| (digest, *is_left));
+        tree::chain_xml(self.algorithm, siblings, self.siblings.len(), &self.leaf, data_uri)
+    }
+}
+
+/// The value of a hash chain result over the first step of `chain_uri`; `None` unless [`result_xml`] gives exactly
+/// these bytes.
+pub fn read_result(xml: &[u8], chain_uri: &str) -> Option<Digest> {
+    let mut form = Form::new(xml, b"<ns2:HashChainResult URI=\"")?;
+    form.take(chain_uri.as_bytes())?;
+    form.take(b"#STEP0\"")?;
+    form.take(NAMESPACES.as_bytes())?;
+    form.take(b"    <DigestMethod Algorithm=\"")?;
+    let algorithm = form.method()?;
+    form.take(b"    ")?;
+    let value = form.digest_value(algorithm)?;
+    form.take(b"</ns2:HashChainResult>\n")?;
+    form.rest.is_empty().then_some(value)
+}
+
+/// The hash chain result document over the first step of `chain_uri`.
+pub fn result_xml(value: &Digest, chain_uri: &str) -> Vec<u8> {
+    tree::result_xml(value, chain_uri)
+}
+
+const CLOSE: &[u8] = b"    </ns2:HashStep>\n";
+const BASE64_BYTES_MAX: usize = 88;
+
+struct Form<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Form<'a> {
+    fn new(xml: &'a [u8], root: &[u8]) -> Option<Self> {
+        let mut form = Self { rest: xml };
+        (xml.len() <= HASH_CHAIN_BYTES_MAX).then_some(())?;
+        form.take(DECLARATION.as_bytes())?;
+        form.take(root)?;
+        Some(form)
+    }
+
+    fn take(&mut self, literal: &[u8]) -> Option<()> {
+        self.rest = self.rest.strip_prefix(literal)?;
+        Some(())
+    }
+
+    // Written as the writer writes it: no sign, no leading zeros.
+    fn number(&mut self, expected: usize) -> Option<()> {
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        let mut left = expected;
+        loop {
+            at -= 1;
+            *digits.get_mut(at)? = b'0' + (left % 10) as u8;
+            left /= 10;
+            if left == 0 {
+                break;
+            }
+        }
+        self.take(digits.get(at..)?)
+    }
+
+    fn method(&mut self) -> Option<DigestAlgorithm> {
+        let end = memchr::memchr(b'"', self.rest)?;
+        let (uri, rest) = self.rest.split_at_checked(end)?;
+        self.rest = rest;
+        self.take(b"\"/>\n")?;
+        DigestAlgorithm::from_uri(std::str::from_utf8(uri).ok()?)
+    }
+
+    // The outer option: whether the form is kept to; the inner: whether there is such an item.
+    fn hash_value(&mut self, algorithm: DigestAlgorithm) -> Option<Option<Digest>> {
+        if self.take(b"        <ns2:HashValue>\n            ").is_none() {
+            return Some(None);
+        }
+        let value = self.digest_value(algorithm)?;
+        self.take(b"        </ns2:HashValue>\n")?;
+        Some(Some(value))
+    }
+
+    fn data_ref(&mut self, uri: &str, algorithm: DigestAlgorithm) -> Option<Option<Digest>> {
+        if self.take(b"        <ns2:DataRef URI=\"").is_none() {
+            return Some(None);
+        }
+        self.take(uri.as_bytes())?;
+        self.take(b"\">\n            ")?;
+        let value = self.digest_value(algorithm)?;
+        self.take(b"        </ns2:DataRef>\n")?;
+        Some(Some(value))
+    }
+
+    fn further_parts(&mut self, first: Digest, algorithm: DigestAlgorithm) -> Option<Vec<Digest>> {
+        let mut parts = vec![first];
+        while let Some(part) = self.data_ref(&PartName::at(parts.len()).uri(), algorithm)? {
+            parts.push(part);
+            (parts.len() <= ATTACHMENTS_MAX + 1).then_some(())?;
+        }
+        Some(parts)
+    }
+
+    fn digest_value(&mut self, algorithm: DigestAlgorithm) -> Option<Digest> {
+        self.take(b"<DigestValue>")?;
+        let mut value = [0; BASE64_BYTES_MAX];
+        let (text, rest) = self.rest.split_at_checked(algorithm.length().div_ceil(3) * 4)?;
+        // The engine accepts one spelling of a value only.
+        let length = STANDARD.decode_slice(text, &mut value).ok()?;
+        self.rest = rest;
+        self.take(b"</DigestValue>\n")?;
+        Digest::from_bytes(algorithm, value.get(..length)?)
+    }
+
+    fn end<T>(mut self, value: T) -> Option<T> {
+        self.take(b"</ns2:HashChain>\n")?;
+        self.rest.is_empty().then_some(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::HashTree;
+    use super::*;
+
+    const DATA: &str = "/message.xml";
+
+    fn trees() -> Vec<HashTree> {
+        let mut trees = Vec::new();
+        for algorithm in [DigestAlgorithm::Sha512, DigestAlgorithm::Sha256, DigestAlgorithm::Sha384] {
+            for leaves in [1, 2, 3, 5, 8, 33] {
+                let digest = |at: usize| algorithm.digest(&at.to_be_bytes());
+                let parts = |at| Leaf::Parts((0..1 + at % 4).map(|part| digest(100 * at + part)).collect());
+                let mixed = |at| if at % 2 == 0 { parts(at) } else { Leaf::Single(digest(at)) };
+                trees.push(HashTree::new((0..leaves).map(parts).collect()).unwrap());
+                trees.push(HashTree::new((0..leaves).map(mixed).collect()).unwrap());
+            }
+        }
+        trees
+    }
+
+    #[test]
+    fn a_chain_is_written_again_from_its_path() {
+        for tree in trees() {
+            for at in 0..tree.len() {
+                let xml = tree.chain_xml(at, DATA);
+                let path = ChainPath::read(&xml, DATA).unwrap();
+                assert_eq!(path.to_xml(DATA), xml);
+                assert_eq!(ChainPath::read(&xml, "/other.xml"), None);
+            }
+            let xml = tree.result_xml("/chain.xml");
+            let value = read_result(&xml, "/chain.xml").unwrap();
+            assert_eq!((&value, result_xml(&value, "/chain.xml")), (tree.root(), xml));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_again_has_no_path() {
+        for tree in trees().iter().step_by(5) {
+            let xml = tree.chain_xml(tree.len() - 1, DATA);
+            let result = tree.result_xml("/chain.xml");
+            for at in 0..xml.len() {
+                for byte in *b"\"<& A=/0\n\r\xff" {
+                    let mut altered = xml.clone();
+                    altered[at] = byte;
+                    let again = ChainPath::read(&altered, DATA).map(|path| path.to_xml(DATA));
+                    assert!(again.is_none_or(|again| again == altered));
+                    let mut altered = result.clone();
+                    let Some(place) = altered.get_mut(at) else { continue };
+                    *place = byte;
+                    let again =
+                        read_result(&altered, "/chain.xml").map(|value| result_xml(&value, "/chain.xml"));
+                    assert!(again.is_none_or(|again| again == altered));
+                }
+                assert_eq!(ChainPath::read(&xml[..at], DATA), None);
+            }
+            assert_eq!(ChainPath::read(&[&xml[..], b" "].concat(), DATA), None);
+        }
+    }
+}
