@@ -24,8 +24,9 @@ pub const CONNECTIONS_PER_WORKER_MAX: usize = 10_000;
 pub const TLS_SESSIONS_MAX: usize = 10_000;
 /// Life of a TLS session that may be resumed, either side.
 pub const TLS_SESSION_SECS_MAX: u64 = 600;
-/// Header line of a MIME part (mime4j's bound, `transport.md` 2.4).
-pub const MIME_HEADER_LINE_BYTES_MAX: usize = 1000;
+/// Header line of a MIME part without its line end, as it comes and as it is written again, unfolded. Official servers
+/// (mime4j, `transport.md` 2.4) refuse a line that has 1000 bytes with its line end.
+pub const MIME_HEADER_LINE_BYTES_MAX: usize = 997;
 /// One MIME header including its folded lines.
 pub const MIME_HEADER_BYTES_MAX: usize = 10_000;
 /// Headers of one MIME part.

@@ -252,6 +252,10 @@ impl HeaderReader {
         if name.is_empty() || !name.iter().all(|byte| byte.is_ascii_graphic()) {
             return Err(refuse("MIME header name is not a token"));
         }
+        // Whoever gets the part from here gets the field in one line, and must be able to take it.
+        if name.len() + b": ".len() + value.len() > MIME_HEADER_LINE_BYTES_MAX {
+            return Err(refuse("MIME header is too long without its folding"));
+        }
         if name.eq_ignore_ascii_case(b"content-type") {
             if self.headers.content_type.is_some() {
                 return Err(refuse("MIME part has two content types"));

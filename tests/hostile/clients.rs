@@ -315,7 +315,14 @@ fn multiparts(cases: &mut Vec<Case>) {
     );
     add("attachment without type", format!("{first}--b\r\n\r\nx\r\n--b--"), "invalid_content_type");
     let part = |header: &str| format!("{first}--b\r\nContent-Type: text/plain\r\n{header}\r\n\r\nx\r\n--b--");
-    add("header line of 1001 bytes", part(&format!("X: {}", "x".repeat(1000))), "mime_parsing_failed");
+    add("header line of 1000 bytes", part(&format!("X: {}", "x".repeat(995))), "mime_parsing_failed");
+    let folded = format!("X: y{}", "\r\n z".repeat(4000));
+    add("folded header of 8 KB", part(&folded), "mime_parsing_failed");
+    add(
+        "folded header of the SOAP part",
+        format!("--b\r\nContent-Type: text/xml\r\n{folded}\r\n\r\n{good}\r\n--b--"),
+        "mime_parsing_failed",
+    );
     add(
         "2000 headers",
         part(&(0..2000).map(|n| format!("X{n}: y")).collect::<Vec<_>>().join("\r\n")),
