@@ -269,6 +269,8 @@ fn soap_bodies(cases: &mut Vec<Case>) {
         &good.bytes().flat_map(|b| [b, 0]).chain([b'x']).collect::<Vec<_>>(),
         "invalid_soap",
     );
+    let split = good.replacen("<i:memberCode>", "<i:memberCode><x/>", 1);
+    add("element in a member code", split.as_bytes(), "invalid_xml");
     add("no XML", b"hello", "invalid_soap");
     add("nothing", b"", "invalid_soap");
     let large = inner(&format!("<a>{}</a>", "x".repeat(33 << 20)));

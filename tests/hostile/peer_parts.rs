@@ -208,7 +208,7 @@ fn sizes(lab: &Lab, cases: &mut Vec<Case>) {
     add("signature of 513 KiB", large, &|d| d.part(draft::SIGNATURE).resize(513 << 10, b' '));
     let mime = "service_failed.mime_parsing_failed";
     let field = |name: &str, value: &str| format!("{}\r\n{name}: {value}", draft::REST_REQUEST);
-    add("part header line of 1001 bytes", mime, &|d| d.parts[1].content_type = field("x", &"y".repeat(1001)));
+    add("part header line of 1000 bytes", mime, &|d| d.parts[1].content_type = field("x", &"y".repeat(995)));
     add("1001 part headers", mime, &|d| {
         let lines: String = (0..1001).map(|n| format!("\r\nx{n}: y")).collect();
         d.parts[1].content_type = format!("{}{lines}", draft::REST_REQUEST);
@@ -222,6 +222,9 @@ fn sizes(lab: &Lab, cases: &mut Vec<Case>) {
     });
     add("part header folded without end", mime, &|d| {
         d.parts[1].content_type = field("x", &format!("y{}", "\r\n z".repeat(6000)));
+    });
+    add("part header that is long without its folding", mime, &|d| {
+        d.parts[1].content_type = field("x", &format!("y{}", "\r\n z".repeat(600)));
     });
 }
 
@@ -253,6 +256,9 @@ fn soap(lab: &Lab, cases: &mut Vec<Case>) {
     add("NUL", "invalid_soap", inner("\0"));
     add("two Headers", "invalid_soap", good.replace("<e:Body>", "<e:Header/><e:Body>"));
     add("no message id", "missing_header_field", good.replace("<x:id>q-1</x:id>", ""));
+    let split = |name: &str| good.replacen(&format!("<i:{name}>"), &format!("<i:{name}><x/>"), 1);
+    add("element in a member code", "invalid_xml", split("memberCode"));
+    add("element in a service code", "invalid_xml", split("serviceCode"));
     add("two message ids", "duplicate_header_field", good.replace("<x:id>", "<x:id>z</x:id><x:id>"));
     add("no body", "missing_body", format!("{}</e:Envelope>", good.split("<e:Body>").next().unwrap()));
     add("another service in the body", "inconsistent_headers", good.replace("p:getRandom", "p:other"));

@@ -80,6 +80,10 @@ impl Parser {
             (2, _) => self.start_region(tag),
             (3, Region::Header) => self.start_block(tag),
             (4, Region::Header) => self.start_child(tag),
+            // Two readers could take different pieces of the text around it for the identifier.
+            (5, Region::Header) if self.child.is_some() => {
+                Err(refuse(ErrorCode::InvalidXml, "An element in a part of an identifier"))
+            }
             (3, Region::Body) => self.start_body_element(tag),
             (_, Region::Body) => {
                 if let Some(fault) = &mut self.fault {

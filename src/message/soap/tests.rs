@@ -80,6 +80,22 @@ fn checks_stand_in_the_order_of_official_servers() {
 }
 
 #[test]
+fn parts_of_identifiers_hold_text_only() {
+    let inside = with_headers("").replace(">100<", "><x/>100<");
+    assert_eq!(code(&inside), "invalid_xml");
+    assert_eq!(
+        code(&with_headers("").replace(">100<", ">1<i:memberCode>9</i:memberCode>00<")),
+        "invalid_xml"
+    );
+    assert_eq!(code(&with_headers("").replace(">v1<", ">v<x>2</x>1<")), "invalid_xml");
+    // What is no part of an identifier is nobody's business, and comments are no elements.
+    let unknown = with_headers("").replace("</x:client>", "<o xmlns='o'><p>1</p></o></x:client>");
+    assert_eq!(parse(&unknown).unwrap().header().client.to_string(), "LAB/GOV/100/consumer");
+    let comment = with_headers("").replace(">100<", ">1<!-- 9 -->00<");
+    assert_eq!(parse(&comment).unwrap().header().client.to_string(), "LAB/GOV/100/consumer");
+}
+
+#[test]
 fn hostile_xml_is_invalid_soap() {
     assert_eq!(code(&format!("<!DOCTYPE a [<!ENTITY e 'x'>]>{}", with_headers(""))), "invalid_soap");
     assert_eq!(code(&with_headers("").replace("q-1", "&e;")), "invalid_soap");
