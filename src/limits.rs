@@ -123,5 +123,7 @@ pub const INTERMEDIATE_CERTS_MAX: usize = 10;
 pub const OCSP_CHECKS_MAX: usize = 10_000;
 /// What is remembered of a request sent on a reused connection, so that it can be sent once more on a new one.
 pub const RESEND_BYTES_MAX: usize = 1024 * 1024;
+/// Services whose health is watched; callers can name services that are not there.
+pub const MONITORED_SERVICES_MAX: usize = 10_000;
 /// A WSDL or OpenAPI description.
 pub const DESCRIPTION_BYTES_MAX: usize = 10 * 1024 * 1024;

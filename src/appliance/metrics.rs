@@ -55,6 +55,13 @@ fn render(shared: &Shared, fetchers: &Fetchers) -> String {
     exchanges(&mut text, shared);
     signing(&mut text, shared);
     log(&mut text, shared);
+    let (stored, dropped) = shared.monitoring.figures();
+    text.counters(
+        "hermod_monitoring_records_total",
+        "Operational monitoring records, by what became of them.",
+        "outcome",
+        [("stored", stored), ("dropped", dropped)],
+    );
     let handshakes = worker::tls::handshakes();
     text.counters(
         "hermod_tls_handshakes_total",

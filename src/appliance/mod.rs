@@ -7,6 +7,7 @@ mod authentication;
 mod examine;
 mod internal_tls;
 mod metrics;
+mod monitoring;
 mod open;
 mod stamping;
 mod tasks;
@@ -51,6 +52,7 @@ pub struct Appliance {
     signer: SignerHandle,
     config: Arc<Config>,
     filter: TokenFilter,
+    recording: monitoring::Recording,
 }
 
 impl Appliance {
@@ -77,6 +79,7 @@ impl Appliance {
         let stamper =
             start_control(&control, &config, &clock, &trust, &signer, &log, &authentication, &fetchers);
         let internal = internal_tls(&config)?;
+        let (monitoring, recording) = monitoring::start(&control, &config, &clock, &trust, &registry);
         let shared = Arc::new(Shared {
             config: Arc::clone(&config),
             clock,
@@ -94,6 +97,7 @@ impl Appliance {
             control: control.handle().clone(),
             spool_directory: spool_directory(&config)?,
             counters: Counters::default(),
+            monitoring: Arc::clone(&monitoring),
         });
         metrics::serve(&control, Arc::clone(&shared), fetchers)?;
         let listeners = listeners(&config, &authentication, &trust, internal.as_ref());
@@ -101,7 +105,7 @@ impl Appliance {
         for (role, address) in workers.addresses() {
             tracing::info!(?role, %address, "listening");
         }
-        Ok(Self { workers, control, log, signer, config, filter })
+        Ok(Self { workers, control, log, signer, config, filter, recording })
     }
 
     /// Runs a future of the control plane, such as the wait for a signal.
@@ -121,6 +125,7 @@ impl Appliance {
     pub fn stop(self) {
         self.workers.stop();
         self.workers.join();
+        self.recording.finish(&self.control);
         self.control.shutdown_timeout(Duration::from_secs(2));
         self.log.close();
         tracing::info!("stopped");

@@ -51,6 +51,8 @@ pub struct Config {
     pub globalconf: GlobalConfiguration,
     /// `[ocsp]`
     pub ocsp: Ocsp,
+    /// `[monitoring]`
+    pub monitoring: Monitoring,
     /// `[logging]`
     pub logging: Logging,
 }

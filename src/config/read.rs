@@ -23,6 +23,7 @@ pub(super) fn config(file: &mut Section<'_>, folder: &Path) -> Option<Config> {
         tls: file.section("tls", |section| tls(section, &root)),
         globalconf: file.section("globalconf", |section| globalconf(section, &root)),
         ocsp: file.section("ocsp", |section| ocsp(section, &root)),
+        monitoring: file.section("monitoring", |section| monitoring(section, &root)),
         logging: file.section("logging", logging),
         server_id: server_id?,
         registry,
@@ -199,6 +200,19 @@ fn ocsp(section: &mut Section<'_>, root: &Path) -> Ocsp {
         read_timeout_ms: section.number("read_timeout_ms", 1..=HOUR_MS).unwrap_or(60_000),
         peer_connect_timeout_ms: section.number("peer_connect_timeout_ms", 1..=HOUR_MS).unwrap_or(20_000),
         peer_read_timeout_ms: section.number("peer_read_timeout_ms", 1..=HOUR_MS).unwrap_or(30_000),
+    }
+}
+
+fn monitoring(section: &mut Section<'_>, root: &Path) -> Monitoring {
+    Monitoring {
+        operational: section.switch("operational").unwrap_or(true),
+        database: path(section, "database", root, "monitoring.sqlite"),
+        keep_days: section.number("keep_days", 1..=3650).unwrap_or(7),
+        records_max: section.number("records_max", 1000..=1_000_000_000).unwrap_or(5_000_000),
+        queue_records_max: section.number("queue_records_max", 1..=1_000_000).unwrap_or(20_000),
+        payload_records_max: section.number("payload_records_max", 1..=1_000_000).unwrap_or(10_000),
+        available_after_secs: section.number("available_after_secs", 1..=3600).unwrap_or(60),
+        health_period_secs: section.number("health_period_secs", 60..=86_400).unwrap_or(600),
     }
 }
 

@@ -266,6 +266,27 @@ pub struct Ocsp {
     pub peer_read_timeout_ms: u64,
 }
 
+/// `[monitoring]`: what is recorded of exchanges for operational monitoring, and who is told what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Monitoring {
+    /// Record exchanges and answer queries for them. Default true.
+    pub operational: bool,
+    /// The database of records. Default `monitoring.sqlite`.
+    pub database: PathBuf,
+    /// Records are kept this long, in days. Default 7.
+    pub keep_days: u32,
+    /// Records are kept up to this number. Default 5000000.
+    pub records_max: u64,
+    /// Records waiting to be stored; further ones push out the oldest. Default 20000.
+    pub queue_records_max: usize,
+    /// Records of one answer, besides those of its last second. Default 10000.
+    pub payload_records_max: u32,
+    /// Records are told once they are this old, in seconds. Default 60.
+    pub available_after_secs: u32,
+    /// Health figures are over this period, in seconds. Default 600.
+    pub health_period_secs: u32,
+}
+
 /// `[logging]`: what the server tells its operator (not the message log).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logging {

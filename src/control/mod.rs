@@ -14,6 +14,7 @@ mod declaration;
 mod fetch;
 mod globalconf_store;
 mod metrics_text;
+pub mod monitoring;
 mod ocsp;
 mod ocsp_schedule;
 mod ocsp_store;

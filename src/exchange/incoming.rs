@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::body::{HashedBody, Hashing, Source};
 use super::context::Worker;
 use super::http_failure::http_failure;
+use crate::control::monitoring::Sizes;
 use crate::crypto::{Digest, DigestAlgorithm};
 use crate::evidence::{PartName, SignatureData};
 use crate::message::{ErrorCode, XRoadError};
@@ -121,6 +122,15 @@ impl Incoming {
             Event::Finished => {}
         }
         Ok(())
+    }
+
+    /// How large what was received so far is.
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            message: self.message.as_ref().map_or(0, |part| part.body.len() as u64),
+            parts: self.attachments.iter().map(|attachment| attachment.body.spool.len()).sum(),
+            attachments: u32::try_from(self.attachments.len()).ok(),
+        }
     }
 
     /// Step: the signature is there, else `missing_signature`.

@@ -22,6 +22,7 @@ mod http_date;
 mod http_failure;
 mod incoming;
 pub mod metaservice;
+mod observation;
 pub mod ocsp_responder;
 mod outgoing;
 mod peer;

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use super::body::{HashedBody, Sink, Source};
 use super::context::Worker;
 use super::random::letters;
+use crate::control::monitoring::Sizes;
 use crate::crypto::{Digest, DigestAlgorithm, Hasher};
 use crate::evidence::SignatureData;
 use crate::message::XRoadError;
@@ -28,13 +29,19 @@ pub struct Outgoing {
     encoder: Encoder,
     buffer: BytesMut,
     digests: Vec<Digest>,
+    sizes: Sizes,
 }
 
 impl Outgoing {
     /// A message with a fresh boundary.
     pub fn new(worker: &Worker) -> Self {
         let boundary = Boundary::from_random(&letters(&*worker.shared.entropy));
-        Self { encoder: Encoder::new(&boundary), buffer: BytesMut::new(), digests: Vec::with_capacity(2) }
+        Self {
+            encoder: Encoder::new(&boundary),
+            buffer: BytesMut::new(),
+            digests: Vec::with_capacity(2),
+            sizes: Sizes::default(),
+        }
     }
 
     /// `Content-Type` of the HTTP message.
@@ -52,12 +59,14 @@ impl Outgoing {
     /// The REST request part.
     pub fn rest_request(&mut self, part: &[u8]) {
         self.digests.push(DigestAlgorithm::Sha512.digest(part));
+        self.sizes.message = part.len() as u64;
         self.encoder.rest_request(&mut self.buffer, part);
     }
 
     /// The REST response part.
     pub fn rest_response(&mut self, part: &[u8]) {
         self.digests.push(DigestAlgorithm::Sha512.digest(part));
+        self.sizes.message = part.len() as u64;
         self.encoder.rest_response(&mut self.buffer, part);
     }
 
@@ -69,6 +78,7 @@ impl Outgoing {
         soap: Bytes,
     ) -> Result<(), HttpError> {
         self.digests.push(DigestAlgorithm::Sha512.digest(&soap));
+        self.sizes.message = soap.len() as u64;
         let content_type = headers.content_type.as_deref().unwrap_or("text/xml; charset=UTF-8");
         self.encoder.soap_start(&mut self.buffer, content_type, &headers.fields);
         self.put(sink, soap).await
@@ -89,6 +99,7 @@ impl Outgoing {
         while let Some(chunk) = next {
             hasher.update(&chunk);
             keep.take(&chunk)?;
+            self.sizes.parts += chunk.len() as u64;
             self.put(sink, chunk).await.map_err(TransferError::Sink)?;
             next = source.next().await.map_err(TransferError::Source)?;
         }
@@ -111,6 +122,7 @@ impl Outgoing {
         data: Bytes,
     ) -> Result<(), HttpError> {
         hasher.update(&data);
+        self.sizes.parts += data.len() as u64;
         self.put(sink, data).await
     }
 
@@ -127,6 +139,7 @@ impl Outgoing {
         body: &mut HashedBody,
     ) -> Result<(), TransferError> {
         self.attachment_start(headers);
+        self.sizes.parts += body.spool.len();
         let mut chunks = body.spool.chunks();
         while let Some(chunk) = chunks.next_chunk().map_err(|error| TransferError::Source(error.into()))? {
             self.put(sink, chunk).await.map_err(TransferError::Sink)?;
@@ -138,6 +151,12 @@ impl Outgoing {
     /// Digests of the message and of what came with it, in order: what is to be signed.
     pub fn digests(&self) -> &[Digest] {
         &self.digests
+    }
+
+    /// How large what was written so far is.
+    pub fn sizes(&self) -> Sizes {
+        let attachments = u32::try_from(self.digests.len().saturating_sub(1)).ok();
+        Sizes { attachments, ..self.sizes }
     }
 
     /// Hash chain, if there is one, and signature.

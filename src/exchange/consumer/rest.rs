@@ -6,11 +6,13 @@ use bytes::Bytes;
 
 use super::receive;
 use super::send::{PeerRequest, RequestFields, own_ocsp_responses, require_authentication};
+use crate::control::monitoring::Role;
 use crate::exchange::answer::{Refusal, reason, refuse_rest};
 use crate::exchange::client_authentication::authenticate_client;
 use crate::exchange::context::{Worker, require_registered};
 use crate::exchange::http_date::http_date;
 use crate::exchange::incoming::{Attachment, Incoming};
+use crate::exchange::observation::Observation;
 use crate::exchange::outgoing::{Keep, Outgoing, TransferError};
 use crate::exchange::record::{self, Logged};
 use crate::exchange::selection;
@@ -32,9 +34,13 @@ pub async fn exchange(
     exchange: &mut ServerExchange,
 ) -> Result<(), HttpError> {
     worker.shared.counters.consumer_exchange();
-    match steps(worker, head, exchange).await {
+    let mut seen = Observation::begin(worker, Role::Client);
+    match steps(worker, head, exchange, &mut seen).await {
         Ok((response, body, durable)) => deliver(worker, exchange, response, body, durable).await,
-        Err(refusal) => refuse_rest(worker, exchange, &head.headers, refusal.prefixed(CLIENT_PROXY)).await,
+        Err(refusal) => {
+            let refusal = seen.refusal(refusal.prefixed(CLIENT_PROXY));
+            refuse_rest(worker, exchange, &head.headers, refusal).await
+        }
     }
 }
 
@@ -44,11 +50,13 @@ async fn steps(
     worker: &Rc<Worker>,
     head: &RequestHead,
     exchange: &mut ServerExchange,
+    seen: &mut Observation,
 ) -> Result<Answer, Refusal> {
     let trust = worker.trust();
     worker.require_valid_global_conf(&trust.global_conf)?;
     require_authentication(worker)?;
     let request = read_request(worker, head)?;
+    seen.rest_request(&request);
     let registry = worker.registry();
     let client = require_registered(&registry, request.client_id())?;
     authenticate_client(worker, client, exchange.peer())?;
@@ -56,6 +64,7 @@ async fn steps(
     let addresses = trust.global_conf.provider_addresses(&provider, request.target_server())?;
     let addresses = addresses.into_iter().map(str::to_string).collect();
     let chosen = selection::connect(worker, &trust, &provider, addresses).await?;
+    seen.peer_address(&chosen.address);
 
     let request_id = request.request_id().unwrap_or_default();
     let original = head.header("content-type").map(|value| latin1_to_utf8(value)).unwrap_or_default();
@@ -67,18 +76,22 @@ async fn steps(
         request_id,
         content_type: &content_type,
     };
+    seen.request_out();
     let mut peer = PeerRequest::begin(worker, chosen, &fields).await?;
     // Whatever fails while the request is written is an I/O error to the client (X-Road 7.8 behaviour).
     let sent = send(worker, &trust, &request, &mut outgoing, exchange, &mut peer).await;
+    seen.request_sent(&outgoing);
     let request_hash = sent.map_err(|error| XRoadError::new(ErrorCode::IoError, error.to_string()))?;
 
     let answered = async {
         let (mut connection, answer_head) = peer.answer(worker, &trust, &provider).await?;
+        seen.response_in();
         let incoming = receive::answer(worker, &answer_head, &mut connection).await?;
         Ok::<_, Refusal>((connection, incoming))
     };
     let answered = while_wanted(exchange, answered).await.map_err(Refusal::Gone)?;
     let (connection, mut incoming) = answered?;
+    seen.response_received(&incoming);
     let response = read_response(&incoming)?;
     let part = response.part().clone();
     let mut verified = verify(worker, &trust, &incoming, &part, &provider, response)?;
@@ -86,6 +99,7 @@ async fn steps(
     connection.release();
     let mut body = incoming.attachments.pop();
     let durable = log_response(worker, &request, &mut verified, body.as_mut()).await?;
+    seen.rest_status(verified.message.status());
     Ok((verified, body, durable))
 }
 

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use super::receive;
 use super::send::{PeerRequest, RequestFields, own_ocsp_responses, require_authentication};
+use crate::control::monitoring::Role;
 use crate::exchange::answer::{Refusal, refuse_soap};
 use crate::exchange::client_authentication::authenticate_client;
 use crate::exchange::context::{Worker, require_registered};
 use crate::exchange::http_date::http_date;
 use crate::exchange::http_failure::http_failure;
 use crate::exchange::incoming::{Attachment, Incoming};
+use crate::exchange::observation::Observation;
 use crate::exchange::outgoing::Outgoing;
 use crate::exchange::random::letters;
 use crate::exchange::record::{self, Logged};
@@ -37,9 +39,13 @@ pub async fn exchange(
     exchange: &mut ServerExchange,
 ) -> Result<(), HttpError> {
     worker.shared.counters.consumer_exchange();
-    match steps(worker, head, exchange).await {
-        Ok(answer) => deliver(worker, exchange, answer).await,
-        Err(refusal) => refuse_soap(worker, exchange, of_this_server(refusal)).await,
+    let mut seen = Observation::begin(worker, Role::Client);
+    match steps(worker, head, exchange, &mut seen).await {
+        Ok(answer) => {
+            seen.response_out();
+            deliver(worker, exchange, answer).await
+        }
+        Err(refusal) => refuse_soap(worker, exchange, seen.refusal(of_this_server(refusal))).await,
     }
 }
 
@@ -68,6 +74,7 @@ async fn steps(
     worker: &Rc<Worker>,
     head: &RequestHead,
     exchange: &mut ServerExchange,
+    seen: &mut Observation,
 ) -> Result<Answer, Refusal> {
     if head.method != b"POST".as_slice() {
         let text = "only POST carries SOAP messages";
@@ -81,6 +88,7 @@ async fn steps(
     let mut reader = SoapReader::new(content_type.as_deref()).map_err(wrong_content_type)?;
     let body = read_soap(&mut reader, exchange).await?;
     let request = parse_request(&body)?;
+    seen.soap_request(&request);
     let header = request.header();
     let registry = worker.registry();
     let client = require_registered(&registry, &header.client)?;
@@ -89,8 +97,10 @@ async fn steps(
     let addresses = trust.global_conf.provider_addresses(&provider, header.security_server.as_ref())?;
     let addresses = addresses.into_iter().map(str::to_string).collect();
     let chosen = selection::connect(worker, &trust, &provider, addresses).await?;
+    seen.peer_address(&chosen.address);
 
     let request_id = worker.uuid();
+    seen.request_id(&request_id);
     let mut outgoing = Outgoing::new(worker);
     let transport_type = outgoing.content_type();
     let fields = RequestFields {
@@ -99,13 +109,16 @@ async fn steps(
         request_id: &request_id,
         content_type: &transport_type,
     };
+    seen.request_out();
     let mut peer = PeerRequest::begin(worker, chosen, &fields).await?;
     outgoing.ocsp_responses(&own_ocsp_responses(worker, &trust).map_err(of_client)?);
     send_parts(&mut outgoing, &mut reader, &body, exchange, &mut peer).await?;
+    seen.request_sent(&outgoing);
     sign_and_log(worker, &request, &request_id, &mut outgoing, &mut peer).await?;
 
     let answered = async {
         let (mut connection, answer_head) = peer.answer(worker, &trust, &provider).await?;
+        seen.response_in();
         let incoming = receive::answer(worker, &answer_head, &mut connection).await?;
         Ok::<_, Refusal>((connection, answer_head, incoming))
     };
@@ -114,11 +127,13 @@ async fn steps(
     let original_content_type = answer_head.header("x-original-content-type");
     let original_content_type =
         original_content_type.map(|value| latin1_to_utf8(value).into_owned()).unwrap_or_default();
+    seen.response_received(&incoming);
     let (response, headers) = read_response(&incoming)?;
     let response = verify_response(worker, &trust, &incoming, &request, response)?;
     connection.release();
     let mut attachments = std::mem::take(&mut incoming.attachments);
     let durable = log_response(worker, &request, &request_id, &response, &mut attachments).await?;
+    seen.succeeded();
     Ok(Answer { response, headers, attachments, original_content_type, _durable: durable })
 }
 

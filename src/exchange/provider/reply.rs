@@ -4,7 +4,7 @@ use crate::exchange::answer::log_fault;
 use crate::exchange::context::Worker;
 use crate::exchange::http_date::http_date;
 use crate::exchange::outgoing::Outgoing;
-use crate::message::{SERVER_PROXY, XRoadError};
+use crate::message::XRoadError;
 use crate::transport::response_headers;
 use crate::worker::{BodyFraming, HttpError, ServerExchange};
 
@@ -24,7 +24,7 @@ pub async fn begin(
     exchange.respond(200, "OK", &headers, framing).await
 }
 
-/// Ends the multipart with a fault as last part.
+/// Ends the multipart with a fault as last part; `error` has its prefix.
 pub async fn fault(
     worker: &Worker,
     exchange: &mut ServerExchange,
@@ -32,7 +32,7 @@ pub async fn fault(
     error: XRoadError,
 ) -> Result<(), HttpError> {
     worker.shared.counters.error();
-    let fault = log_fault(worker, &error.prefixed(SERVER_PROXY));
+    let fault = log_fault(worker, &error);
     fault_bytes(exchange, outgoing, &fault.to_xml()).await
 }
 

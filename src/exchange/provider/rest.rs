@@ -7,19 +7,21 @@ use bytes::Bytes;
 
 use super::receive::{access_denied, begin, check_parties, find_service, require_enabled};
 use super::{error, refuse, reply};
-use crate::exchange::answer::Refusal;
 use crate::exchange::body::Source;
 use crate::exchange::context::Worker;
 use crate::exchange::http_failure::http_failure;
 use crate::exchange::incoming::{Attachment, Incoming};
 use crate::exchange::metaservice;
+use crate::exchange::observation::Observation;
 use crate::exchange::outgoing::{Keep, Outgoing, TransferError};
 use crate::exchange::record::{self, Logged};
 use crate::exchange::service_call::{self, ServiceAddress};
 use crate::exchange::verified::{Verified, verify};
 use crate::exchange::wanted::while_wanted;
 use crate::log::{Direction, DurableRecord};
-use crate::message::{ErrorCode, RestRequest, RestResponse, RestResponseIds, XRoadError, rest_request_hash};
+use crate::message::{
+    ErrorCode, RestRequest, RestResponse, RestResponseIds, SERVER_PROXY, XRoadError, rest_request_hash,
+};
 use crate::registry::{Registry, Service};
 use crate::transport::PartKind;
 use crate::trust::TrustSnapshot;
@@ -43,20 +45,24 @@ pub async fn exchange(
     trust: Arc<TrustSnapshot>,
     head: &RequestHead,
     exchange: &mut ServerExchange,
+    mut seen: Observation,
 ) -> Result<(), HttpError> {
-    let mut accepted = match accept(worker, &trust, head, exchange).await {
+    let mut accepted = match accept(worker, &trust, head, exchange, &mut seen).await {
         Ok(accepted) => accepted,
-        Err(error) => return refuse(worker, exchange, Refusal::Error(error)).await,
+        Err(error) => return refuse(worker, exchange, seen.error(error, SERVER_PROXY)).await,
     };
     // From here on the multipart is open, and whatever fails is a fault as its last part.
     let mut outgoing = Outgoing::new(worker);
     reply::begin(worker, exchange, &outgoing, None).await?;
-    match respond(worker, &trust, &mut accepted, &mut outgoing, exchange).await {
+    match respond(worker, &trust, &mut accepted, &mut outgoing, exchange, &mut seen).await {
         Ok(()) => {
             outgoing.close(exchange).await?;
             exchange.finish().await
         }
-        Err(Failed::Error(error)) => reply::fault(worker, exchange, &mut outgoing, error).await,
+        Err(Failed::Error(error)) => {
+            let error = seen.error(error, SERVER_PROXY);
+            reply::fault(worker, exchange, &mut outgoing, error).await
+        }
         Err(Failed::PeerGone(error)) => Err(error),
     }
 }
@@ -67,19 +73,24 @@ async fn accept(
     trust: &TrustSnapshot,
     head: &RequestHead,
     exchange: &mut ServerExchange,
+    seen: &mut Observation,
 ) -> Result<Accepted, XRoadError> {
     let within = |error: XRoadError| error.within(ErrorCode::ServiceFailed);
     let request_id = head.header("x-road-request-id").map(|id| String::from_utf8_lossy(id).into_owned());
     let request_id = request_id
         .filter(|id| !id.is_empty())
         .ok_or_else(|| error(ErrorCode::InternalError, "the header field x-road-request-id is missing"))?;
+    seen.request_id(&request_id);
+    seen.peer(exchange.peer());
     let mut incoming = begin(worker, head)?;
     incoming.read_message(exchange).await.map_err(within)?;
     let request = read_request(&incoming)?;
+    seen.rest_request(&request);
     let registry = worker.registry();
     let parties = (request.client_id(), request.service_id());
     check_parties(worker, trust, &registry, parties, exchange.peer(), &incoming.ocsp)?;
     incoming.read_rest(exchange).await.map_err(within)?;
+    seen.request_received(&incoming);
     incoming.signature()?;
     if !metaservice::claims_rest(&request) {
         check_access(trust, &registry, &request)?;
@@ -161,6 +172,7 @@ async fn respond(
     accepted: &mut Accepted,
     outgoing: &mut Outgoing,
     exchange: &mut ServerExchange,
+    seen: &mut Observation,
 ) -> Result<(), Failed> {
     let mut kept = None;
     let request = &accepted.request.message;
@@ -173,6 +185,7 @@ async fn respond(
         request_hash: &accepted.request_hash,
     };
     let response = if metaservice::claims_rest(request) {
+        seen.answered_here();
         let (response, body) =
             metaservice::answer_rest(worker, trust, &accepted.registry, request, &ids).await?;
         outgoing.rest_response(response.part());
@@ -182,12 +195,14 @@ async fn respond(
         let service = accepted.registry.service(request.service_id());
         let service = service.ok_or_else(|| error(ErrorCode::UnknownService, "the service is gone"))?;
         let (registry, body) = (&accepted.registry, accepted.body.as_mut());
+        seen.request_out();
         let called = async {
             let mut connection = call(worker, registry, service, request, body).await?;
             let head = service_call::read_head(worker, service, &mut connection).await?;
             Ok::<_, XRoadError>((connection, head))
         };
         let called = while_wanted(exchange, called).await.map_err(Failed::PeerGone)?;
+        seen.response_in();
         let (mut connection, head) = called?;
         let headers = head.headers.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
         let response = RestResponse::from_service(head.status, &head.reason, headers, &ids)?;
@@ -201,7 +216,10 @@ async fn respond(
         connection.release();
         response
     };
-    sign_and_log(worker, accepted, &response, kept.as_mut(), outgoing, exchange).await
+    seen.response_sent(outgoing);
+    sign_and_log(worker, accepted, &response, kept.as_mut(), outgoing, exchange).await?;
+    seen.rest_status(response.status());
+    Ok(())
 }
 
 struct Nothing;

@@ -7,11 +7,11 @@ use bytes::Bytes;
 
 use super::receive::{access_denied, begin, check_parties, find_service, require_enabled};
 use super::{error, refuse, reply};
-use crate::exchange::answer::Refusal;
 use crate::exchange::context::Worker;
 use crate::exchange::http_failure::http_failure;
 use crate::exchange::incoming::{Attachment, Incoming};
 use crate::exchange::metaservice::{self, SoapAnswer};
+use crate::exchange::observation::Observation;
 use crate::exchange::outgoing::{Outgoing, TransferError};
 use crate::exchange::random::letters;
 use crate::exchange::record::{self, Logged};
@@ -21,7 +21,7 @@ use crate::exchange::verified::{Verified, verify};
 use crate::exchange::wanted::while_wanted;
 use crate::log::{Direction, DurableRecord};
 use crate::message::{
-    ContentType, ErrorCode, Soap, SoapMessage, XRoadError, check_soap_action, latin1_to_utf8,
+    ContentType, ErrorCode, SERVER_PROXY, Soap, SoapMessage, XRoadError, check_soap_action, latin1_to_utf8,
     soap_request_hash,
 };
 use crate::registry::{Registry, Service, Target};
@@ -45,31 +45,58 @@ pub async fn exchange(
     trust: Arc<TrustSnapshot>,
     head: &RequestHead,
     exchange: &mut ServerExchange,
+    mut seen: Observation,
 ) -> Result<(), HttpError> {
-    let mut accepted = match accept(worker, &trust, head, exchange).await {
+    let mut accepted = match accept(worker, &trust, head, exchange, &mut seen).await {
         Ok(accepted) => accepted,
-        Err(error) => return refuse(worker, exchange, Refusal::Error(error)).await,
+        Err(error) => return refuse(worker, exchange, seen.error(error, SERVER_PROXY)).await,
     };
     if metaservice::claims_soap(accepted.request.message.header()) {
-        return metaservice_reply(worker, &trust, &accepted, exchange).await;
+        return metaservice_reply(worker, &trust, &accepted, exchange, seen).await;
     }
+    seen.request_out();
     let called = while_wanted(exchange, call(worker, head, &mut accepted)).await?;
+    seen.response_in();
     let (mut connection, answer_head) = match called {
         Ok(answered) => answered,
-        Err(error) => return refuse(worker, exchange, Refusal::Error(error)).await,
+        Err(error) => return refuse(worker, exchange, seen.error(error, SERVER_PROXY)).await,
     };
     // The service has answered: the multipart is opened, and whatever fails now is a fault as its last part.
     let original = answer_head.header("content-type").map(|value| latin1_to_utf8(value).into_owned());
     let mut outgoing = Outgoing::new(worker);
     reply::begin(worker, exchange, &outgoing, Some(original.as_deref().unwrap_or_default())).await?;
-    match respond(worker, &accepted, original.as_deref(), &mut connection, &mut outgoing, exchange).await {
+    let original = original.as_deref();
+    let responded =
+        respond(worker, &accepted, original, &mut connection, &mut outgoing, exchange, &mut seen).await;
+    if responded.is_ok() {
+        connection.release();
+    }
+    finish(worker, exchange, &mut outgoing, responded, &mut seen).await
+}
+
+/// Ends the multipart, with a fault where the response could not be given.
+async fn finish(
+    worker: &Worker,
+    exchange: &mut ServerExchange,
+    outgoing: &mut Outgoing,
+    responded: Result<(), Failed>,
+    seen: &mut Observation,
+) -> Result<(), HttpError> {
+    match responded {
         Ok(()) => {
-            connection.release();
+            seen.response_sent(outgoing);
+            seen.succeeded();
             outgoing.close(exchange).await?;
             exchange.finish().await
         }
-        Err(Failed::Error(error)) => reply::fault(worker, exchange, &mut outgoing, error).await,
-        Err(Failed::ServiceFault(xml)) => reply::fault_bytes(exchange, &mut outgoing, &xml).await,
+        Err(Failed::Error(error)) => {
+            let error = seen.error(error, SERVER_PROXY);
+            reply::fault(worker, exchange, outgoing, error).await
+        }
+        Err(Failed::ServiceFault(xml)) => {
+            seen.service_fault(&xml);
+            reply::fault_bytes(exchange, outgoing, &xml).await
+        }
         Err(Failed::PeerGone(error)) => Err(error),
     }
 }
@@ -80,17 +107,24 @@ async fn accept(
     trust: &TrustSnapshot,
     head: &RequestHead,
     exchange: &mut ServerExchange,
+    seen: &mut Observation,
 ) -> Result<Accepted, XRoadError> {
     let within = |error: XRoadError| error.within(ErrorCode::ServiceFailed);
     check_soap_action(head.header("x-original-soapaction").map(AsRef::as_ref))?;
+    let request_id = head.header("x-road-request-id").map(|id| String::from_utf8_lossy(id).into_owned());
+    let request_id = request_id.unwrap_or_default();
+    seen.request_id(&request_id);
+    seen.peer(exchange.peer());
     let mut incoming = begin(worker, head)?;
     incoming.read_message(exchange).await.map_err(within)?;
     let (request, headers) = read_request(&incoming)?;
+    seen.soap_request(&request);
     let registry = worker.registry();
     check_target(worker, &request)?;
     let parties = (&request.header().client, &request.header().service);
     check_parties(worker, trust, &registry, parties, exchange.peer(), &incoming.ocsp)?;
     incoming.read_rest(exchange).await.map_err(within)?;
+    seen.request_received(&incoming);
     incoming.signature()?;
     if !metaservice::claims_soap(request.header()) {
         check_access(trust, &registry, &request)?;
@@ -99,8 +133,6 @@ async fn accept(
     let signer = request.header().client.clone();
     let request = verify(worker, trust, &incoming, &bytes, &signer, request)?;
     let mut attachments = std::mem::take(&mut incoming.attachments);
-    let request_id = head.header("x-road-request-id").map(|id| String::from_utf8_lossy(id).into_owned());
-    let request_id = request_id.unwrap_or_default();
     let durable = log_request(worker, &request, &request_id, &mut attachments).await?;
     Ok(Accepted { request, headers, attachments, request_id, registry, _durable: durable })
 }
@@ -239,6 +271,7 @@ async fn respond(
     connection: &mut ClientConnection,
     outgoing: &mut Outgoing,
     exchange: &mut ServerExchange,
+    seen: &mut Observation,
 ) -> Result<(), Failed> {
     let within = |error: XRoadError| Failed::Error(error.within(ErrorCode::ServiceFailed));
     let mut reader = SoapReader::new(content_type).map_err(within)?;
@@ -247,6 +280,7 @@ async fn respond(
         Soap::Message(message) => message,
         Soap::Fault(fault) => return Err(Failed::ServiceFault(fault.bytes)),
     };
+    seen.response_out();
     let request = &accepted.request.message;
     let signed = response.with_request_hash(&soap_request_hash(request.bytes()));
     if response.is_converted() {
@@ -275,23 +309,18 @@ async fn metaservice_reply(
     trust: &TrustSnapshot,
     accepted: &Accepted,
     exchange: &mut ServerExchange,
+    mut seen: Observation,
 ) -> Result<(), HttpError> {
+    seen.answered_here();
     let request = &accepted.request.message;
     let answer = match metaservice::answer_soap(worker, trust, &accepted.registry, request).await {
         Ok(answer) => answer,
-        Err(error) => return refuse(worker, exchange, Refusal::Error(error)).await,
+        Err(error) => return refuse(worker, exchange, seen.error(error, SERVER_PROXY)).await,
     };
     let mut outgoing = Outgoing::new(worker);
     reply::begin(worker, exchange, &outgoing, Some(&answer.content_type)).await?;
-    match write_metaservice(worker, accepted, answer, &mut outgoing, exchange).await {
-        Ok(()) => {
-            outgoing.close(exchange).await?;
-            exchange.finish().await
-        }
-        Err(Failed::Error(error)) => reply::fault(worker, exchange, &mut outgoing, error).await,
-        Err(Failed::ServiceFault(xml)) => reply::fault_bytes(exchange, &mut outgoing, &xml).await,
-        Err(Failed::PeerGone(error)) => Err(error),
-    }
+    let written = write_metaservice(worker, accepted, answer, &mut outgoing, exchange).await;
+    finish(worker, exchange, &mut outgoing, written, &mut seen).await
 }
 
 async fn write_metaservice(
