@@ -111,10 +111,16 @@ pub const GLOBAL_CONF_PART_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub const GLOBAL_CONF_NODES_MAX: usize = 8_000_000;
 /// The signed directory of a configuration source.
 pub const GLOBAL_CONF_DIRECTORY_BYTES_MAX: usize = 1024 * 1024;
+/// Times that a stored instance is read when its folder is replaced meanwhile.
+pub const GLOBAL_CONF_READS_MAX: usize = 10;
 /// Parts that a signed directory may list.
 pub const GLOBAL_CONF_PARTS_MAX: usize = 1000;
 /// Sources of one instance renew their directories on their own; one may be behind another by this, in seconds.
 pub const GLOBAL_CONF_SOURCES_APART_SECS: i64 = 300;
+/// A source of another instance that failed is asked again after at most this long (or the update interval), in seconds.
+pub const FOREIGN_CONF_RETRY_SECS_MAX: i64 = 300;
+/// Sources of other instances are waited for this long in one cycle, so that they do not hold up the own one; seconds.
+pub const FOREIGN_CONF_CYCLE_SECS_MAX: u64 = 60;
 /// Certificates of one path, and signatures checked while a path is searched.
 pub const CERT_PATH_STEPS_MAX: usize = 64;
 /// Intermediate certificates that a peer may present or a signature may carry.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::config::Config;
-use crate::control::{Admin, HttpFetcher, MetricsText, Timeouts, seconds};
+use crate::control::{Admin, HttpFetcher, MetricsText, Timeouts, TlsChecks, seconds};
 use crate::exchange::{Phase, Shared};
 use crate::signer::BATCH_SIZE_CLASSES;
 use crate::{crypto, worker};
@@ -24,7 +24,13 @@ impl Fetchers {
         let fetcher = |connect, read| Arc::new(HttpFetcher::new(Timeouts::from_millis(connect, read)));
         let (global_conf, ocsp, tsa) = (&config.globalconf, &config.ocsp, &config.timestamp);
         Self {
-            global_conf: fetcher(global_conf.connect_timeout_ms, global_conf.read_timeout_ms),
+            global_conf: Arc::new(HttpFetcher::with_checks(
+                Timeouts::from_millis(global_conf.connect_timeout_ms, global_conf.read_timeout_ms),
+                TlsChecks {
+                    chain: global_conf.tls_verification,
+                    host_name: global_conf.hostname_verification,
+                },
+            )),
             ocsp: fetcher(ocsp.connect_timeout_ms, ocsp.read_timeout_ms),
             tsa: fetcher(tsa.connect_timeout_ms, tsa.read_timeout_ms),
         }

@@ -184,9 +184,20 @@ fn globalconf(section: &mut Section<'_>, root: &Path) -> GlobalConfiguration {
         dir: path(section, "dir", root, "globalconf"),
         anchor: section.text("anchor").map(|anchor| root.join(anchor)),
         update_interval_secs: section.number("update_interval_secs", 1..=86_400).unwrap_or(60),
+        federations: Federations::from_words(section.list("allowed_federations", instance_or_word)),
         rollback_allowed: section.switch("rollback_allowed").unwrap_or(false),
+        other_instances_allowed: section.switch("other_instances_allowed").unwrap_or(false),
+        tls_verification: section.switch("tls_verification").unwrap_or(true),
+        hostname_verification: section.switch("hostname_verification").unwrap_or(true),
         connect_timeout_ms: section.number("connect_timeout_ms", 1..=HOUR_MS).unwrap_or(10_000),
         read_timeout_ms: section.number("read_timeout_ms", 1..=HOUR_MS).unwrap_or(30_000),
+    }
+}
+
+fn instance_or_word(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("an instance must not be blank".into()),
+        text => Ok(text.into()),
     }
 }
 

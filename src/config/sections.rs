@@ -228,6 +228,39 @@ pub struct Tls {
     pub cbc: bool,
 }
 
+/// Which federated instances are followed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Federations {
+    /// The own instance only.
+    #[default]
+    None,
+    /// All that the own instance's private parameters name.
+    All,
+    /// Those of them that are listed, letters of either case.
+    Listed(Vec<String>),
+}
+
+impl Federations {
+    /// From a list of instances in which `all` and `none` are words (X-Road 7.8: `none` anywhere wins).
+    pub fn from_words(words: Vec<String>) -> Self {
+        let has = |wanted: &str| words.iter().any(|word| word.eq_ignore_ascii_case(wanted));
+        match words.is_empty() || has("none") {
+            true => Self::None,
+            false if has("all") => Self::All,
+            false => Self::Listed(words),
+        }
+    }
+
+    /// Whether a foreign instance is followed.
+    pub fn allows(&self, instance: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Listed(listed) => listed.iter().any(|one| one.to_lowercase() == instance.to_lowercase()),
+        }
+    }
+}
+
 /// `[globalconf]`: where trust comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GlobalConfiguration {
@@ -237,8 +270,17 @@ pub struct GlobalConfiguration {
     pub anchor: Option<PathBuf>,
     /// Time between two downloads (or looks at `dir`), in seconds. Default 60.
     pub update_interval_secs: u64,
+    /// `allowed_federations`: federated instances to follow. Default none.
+    pub federations: Federations,
     /// Accept a directory that is older than one that was accepted before. Default false.
     pub rollback_allowed: bool,
+    /// Take shared parameters of other instances, as far as these may be followed, from the directory of the own
+    /// instance's source. Default false: a source speaks for its own instance.
+    pub other_instances_allowed: bool,
+    /// Check the certificate chain of https sources. Default true.
+    pub tls_verification: bool,
+    /// Check the host name in the certificate of https sources. Default true.
+    pub hostname_verification: bool,
     /// Connecting to a source may take this long, in milliseconds. Default 10000.
     pub connect_timeout_ms: u64,
     /// A source's answer may take this long, in milliseconds. Default 30000.

@@ -1,36 +1,32 @@
 //! Follows the global configuration: downloads what the anchor's sources publish, verifies it, keeps it on disk and
 //! publishes it (`trust.md` 1.2 to 1.8). Without an anchor it follows what others write into the directory.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use super::SharedTrust;
-use super::configuration_download::{Download, failure};
+use super::configuration_download::failure;
+use super::configuration_source::{Source, Surroundings, Wanted};
 use super::fetch::Fetch;
 use super::globalconf_store::{Fingerprint, GlobalConfStore};
-use super::random::{Randomness, shuffle};
+use super::random::Randomness;
 use crate::config::GlobalConfiguration;
-use crate::limits::GLOBAL_CONF_SOURCES_APART_SECS;
+use crate::limits::FOREIGN_CONF_CYCLE_SECS_MAX;
 use crate::message::XRoadError;
-use crate::time::{SharedClock, UnixTime};
-use crate::trust::anchor::{Anchor, Location};
-use crate::trust::directory::Directory;
-use crate::trust::{GlobalConf, PartKind, TrustSnapshot};
+use crate::time::SharedClock;
+use crate::trust::anchor::Anchor;
+use crate::trust::{GlobalConf, TrustSnapshot};
 
 /// The client of one local instance.
 pub struct ConfigurationClient {
-    settings: GlobalConfiguration,
-    fetch: Arc<dyn Fetch>,
-    trust: SharedTrust,
-    clock: SharedClock,
-    randomness: Arc<dyn Randomness>,
-    store: GlobalConfStore,
+    around: Arc<Surroundings>,
     seen: Fingerprint,
-    // The location that worked last, and its URL with the version that was found there. Several locations can have one
-    // URL and other certificates.
-    worked: Option<(Location, String)>,
-    // The latest expiry that a directory of an instance had.
-    newest: Option<(String, UnixTime)>,
+    local: Source,
+    // By instance. The own one is among them when its shared parameters have a source of their own.
+    federated: HashMap<String, Source>,
     last_error: Option<XRoadError>,
 }
 
@@ -45,30 +41,36 @@ impl ConfigurationClient {
     ) -> Self {
         let store = GlobalConfStore::new(&settings.dir);
         Self {
-            settings,
-            fetch,
-            trust,
-            clock,
-            randomness,
-            store,
+            around: Arc::new(Surroundings { settings, fetch, trust, clock, randomness, store }),
             seen: Fingerprint::default(),
-            worked: None,
-            newest: None,
+            local: Source::new("", Wanted::Everything),
+            federated: HashMap::new(),
             last_error: None,
         }
     }
 
-    /// Runs a cycle at every interval until the future is dropped.
+    /// Runs a cycle at every interval until the future is dropped; sooner after a failure.
     pub async fn run(mut self) {
-        let interval = Duration::from_secs(self.settings.update_interval_secs);
         loop {
-            tokio::time::sleep(interval).await;
+            tokio::time::sleep(self.delay()).await;
             self.update_once().await;
         }
     }
 
+    // After the nth failure in a row 1, 2, 4… seconds up to the interval, less up to a half.
+    fn delay(&self) -> Duration {
+        let interval = Duration::from_secs(self.around.settings.update_interval_secs);
+        match self.local.failures() {
+            0 => interval,
+            failures => {
+                let doubled = Duration::from_secs(1 << (failures - 1).min(16));
+                doubled.min(interval).mul_f64(1.0 - self.around.randomness.fraction() / 2.0)
+            }
+        }
+    }
+
     /// Why the last cycle did not bring the source's configuration into force, with the code that official clients
-    /// report; `None` after a success.
+    /// report; `None` after a success. Failures of federated instances are only logged.
     pub fn last_error(&self) -> Option<&XRoadError> {
         self.last_error.as_ref()
     }
@@ -77,7 +79,7 @@ impl ConfigurationClient {
     /// configuration in force and is logged.
     pub async fn update_once(&mut self) {
         self.last_error = None;
-        if let Some(file) = self.settings.anchor.clone() {
+        if let Some(file) = self.around.settings.anchor.clone() {
             // The stored sources, by which signing keys rotate, are needed for the first download too.
             self.publish();
             let anchor = std::fs::read(&file).map_err(|error| failure("malformed_anchor", error));
@@ -94,110 +96,90 @@ impl ConfigurationClient {
 
     async fn download(&mut self, anchor: &Anchor) {
         self.last_error = None;
-        let stored = self.trust.load_full();
-        let mut locations = anchor.locations(stored.global_conf.shared_params(&anchor.instance));
-        // Sources of one rank share the load.
-        for rank in locations.chunk_by_mut(|one, other| one.is_https() == other.is_https()) {
-            shuffle(rank, &*self.randomness);
+        if self.local.instance() != anchor.instance {
+            self.local = Source::new(&anchor.instance, Wanted::Everything);
         }
-        if let Some((worked, _)) = &self.worked {
-            locations.sort_by_key(|location| location != worked);
-        }
-        for location in &locations {
-            let remembered = self.worked.take_if(|(worked, _)| worked == location);
-            let mut result = self.download_from(location, remembered.as_ref().map(|(_, url)| url)).await;
-            if result.is_err() && remembered.is_some() {
-                // The source may have another version by now.
-                result = self.download_from(location, None).await;
+        match self.local.download(&self.around, anchor).await {
+            Ok(stored) => {
+                self.publish();
+                self.federate(anchor, &stored).await;
             }
-            match result {
-                Ok(()) => {
-                    self.last_error = None;
-                    return;
-                }
-                Err(error) => {
-                    tracing::debug!(url = location.url, %error, "a configuration source failed");
-                    // What a source did wrong tells more than that another one cannot be reached.
-                    if !is_unreachable(&error) || self.last_error.as_ref().is_none_or(is_unreachable) {
-                        self.last_error = Some(error);
-                    }
-                }
+            Err(error) => {
+                tracing::error!("the global configuration could not be updated: {error}");
+                self.last_error = Some(error);
             }
-        }
-        if let Some(error) = &self.last_error {
-            tracing::error!("the global configuration could not be updated: {error}");
         }
     }
 
-    async fn download_from(
-        &mut self,
-        location: &Location,
-        remembered: Option<&String>,
-    ) -> Result<(), XRoadError> {
-        let fetch = Arc::clone(&self.fetch);
-        let store = self.store.clone();
-        let policy = self.trust.load().policy;
-        let now = self.clock.now();
-        let download = Download { fetch: &*fetch, store: &store, policy: &policy, now, location };
-        let url = match remembered {
-            Some(url) => url.clone(),
-            None => download.negotiate().await?,
-        };
-        let directory = download.directory(&url).await?;
-        self.check_not_older(&directory, location)?;
-        let parts = download.parts(&directory, &url).await?;
-        let kept = |error: std::io::Error| {
-            failure("global_conf_part_file_save_failure", format!("{}: {error}", store.dir().display()))
-        };
-        store.write_instance(&location.instance, &parts).map_err(kept)?;
-        store.write_local_instance(&location.instance).map_err(kept)?;
-        self.worked = Some((location.clone(), url));
-        Ok(())
-    }
-
-    /// Refuses a directory that was made well before one that was accepted already: who replays it would bring back
-    /// certificates, registrations or rights that have been withdrawn since. The stored files remember over restarts.
-    fn check_not_older(&mut self, directory: &Directory, location: &Location) -> Result<(), XRoadError> {
-        let instance = &location.instance;
-        let stored = self.store.expires(instance, PartKind::Shared.file_name());
-        let seen = self.newest.take_if(|(of, _)| of == instance).map(|(_, newest)| newest);
-        let newest = seen.max(stored);
-        self.newest = Some((instance.clone(), newest.unwrap_or_default().max(directory.expires)));
-        match newest {
-            Some(newest)
-                if !self.settings.rollback_allowed
-                    && directory.expires.plus_secs(GLOBAL_CONF_SOURCES_APART_SECS) < newest =>
-            {
-                let text = format!(
-                    "the directory expires at {}, an earlier one at {newest}: an old one is not accepted in its \
-                     place (globalconf.rollback_allowed = true would accept it)",
-                    directory.expires
-                );
-                tracing::warn!(url = location.url, "{text}");
-                Err(failure("global_conf_outdated", text))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Publishes the directory's content if it changed since the last time.
-    fn publish(&mut self) {
-        let fingerprint = self.store.fingerprint();
-        if fingerprint == self.seen {
+    /// What the own instance's private parameters trust (`trust.md` 3): shared parameters of other instances, each
+    /// with its own anchor. Instances that are not trusted or not allowed any more are forgotten.
+    async fn federate(&mut self, own: &Anchor, stored: &[String]) {
+        let global_conf = Arc::clone(&self.around.trust.load().global_conf);
+        if global_conf.local_instance() != own.instance || global_conf.private_params().is_none() {
             return;
         }
-        let before = self.trust.load_full();
-        match GlobalConf::load_dir_after(self.store.dir(), Some(&before.global_conf)) {
+        let federations = &self.around.settings.federations;
+        let allowed =
+            |anchor: &&Anchor| anchor.instance == own.instance || federations.allows(&anchor.instance);
+        let anchors: Vec<Anchor> = global_conf.federated_anchors().iter().filter(allowed).cloned().collect();
+        let mut known: Vec<&str> = vec![&own.instance];
+        known.extend(stored.iter().map(String::as_str));
+        known.extend(anchors.iter().map(|anchor| anchor.instance.as_str()));
+        if let Err(error) = self.around.store.keep_instances(&known) {
+            tracing::warn!(%error, "folders of instances that are not trusted any more could not be removed");
+        }
+        self.federated.retain(|instance, _| anchors.iter().any(|anchor| anchor.instance == *instance));
+        let mut downloads = JoinSet::new();
+        for anchor in anchors {
+            let new = || Source::new(&anchor.instance, Wanted::Shared);
+            let mut source = self.federated.remove(&anchor.instance).unwrap_or_else(new);
+            if !source.is_due(&self.around) {
+                self.federated.insert(anchor.instance, source);
+                continue;
+            }
+            let around = Arc::clone(&self.around);
+            downloads.spawn(async move {
+                let result = source.download(&around, &anchor).await;
+                (source, result)
+            });
+        }
+        let all = async {
+            while let Some(joined) = downloads.join_next().await {
+                let Ok((source, result)) = joined else { continue };
+                if let Err(error) = result {
+                    let instance = source.instance();
+                    tracing::warn!(instance, %error, "the configuration of a federated instance could not be updated");
+                }
+                self.federated.insert(source.instance().to_owned(), source);
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(FOREIGN_CONF_CYCLE_SECS_MAX), all).await.is_err() {
+            tracing::warn!("sources of federated instances are slow; they are asked again in the next cycle");
+        }
+    }
+
+    /// Publishes the directory's content if it changed since the last time, or if a foreign instance has expired, which
+    /// is then as good as unknown.
+    fn publish(&mut self) {
+        let around = &self.around;
+        let (now, before) = (around.clock.now(), around.trust.load_full());
+        let fingerprint = around.store.fingerprint();
+        if fingerprint == self.seen && !before.global_conf.has_expired_foreign_instance(now) {
+            return;
+        }
+        match GlobalConf::load_dir_at(around.store.dir(), Some(&before.global_conf), now) {
             Ok(global_conf) => {
                 global_conf.problems().iter().for_each(|problem| tracing::warn!("{problem}"));
                 let until = global_conf.expires().map(|until| until.to_string()).unwrap_or_default();
+                let foreign = global_conf.instances().count().saturating_sub(1);
                 tracing::info!(
                     instance = global_conf.local_instance(),
                     until,
+                    foreign,
                     "global configuration in force"
                 );
                 let global_conf = Arc::new(global_conf);
-                self.trust.rcu(|snapshot| TrustSnapshot {
+                around.trust.rcu(|snapshot| TrustSnapshot {
                     global_conf: Arc::clone(&global_conf),
                     ..TrustSnapshot::clone(snapshot)
                 });
@@ -206,15 +188,11 @@ impl ConfigurationClient {
             Err(error) => {
                 tracing::error!(
                     "global configuration in {}: {}; the last one stays in force",
-                    self.store.dir().display(),
+                    around.store.dir().display(),
                     error.text()
                 );
                 self.last_error = Some(error);
             }
         }
     }
-}
-
-fn is_unreachable(error: &XRoadError) -> bool {
-    matches!(error.code(), "global_conf_get_version_failed" | "global_conf_download_url_connection_failure")
 }

@@ -16,6 +16,7 @@ use crate::trust::{PartKind, Policy};
 const VERSIONS_PROBED: [u8; 4] = [6, 5, 4, 3];
 const VERSION_OLDEST: u8 = 2;
 
+#[derive(Clone, Copy)]
 pub(super) struct Download<'a> {
     pub fetch: &'a dyn Fetch,
     pub store: &'a GlobalConfStore,
@@ -44,21 +45,10 @@ impl Download<'_> {
         Ok(versioned(url, VERSION_OLDEST))
     }
 
-    /// The verified directory, which has the shared parameters of the location's instance.
+    /// The verified directory.
     pub async fn directory(&self, url: &str) -> Result<Directory, XRoadError> {
         let answer = self.get(url, GLOBAL_CONF_DIRECTORY_BYTES_MAX).await?;
-        let directory = directory::verify(&answer.body, self.location, self.now, self.policy)?;
-        for ignored in &directory.ignored {
-            tracing::warn!(ignored, "a configuration part of another instance is not used");
-        }
-        // Storing what is left of a directory of others would remove the present configuration.
-        if !directory.parts.iter().any(|part| part.kind() == PartKind::Shared) {
-            return Err(XRoadError::with_code(
-                "global_conf_part_invalid_instance_identifier",
-                format!("the directory has no shared parameters of instance \"{}\"", self.location.instance),
-            ));
-        }
-        Ok(directory)
+        Ok(directory::verify(&answer.body, self.location, self.now, self.policy)?)
     }
 
     /// All files of a directory: as they are stored where they still have the listed digest, else downloaded.

@@ -14,6 +14,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use thiserror::Error;
 
+use super::fetch_tls;
+
 /// Why there is no usable answer. The fault is the source's or the network's.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FetchError {
@@ -97,9 +99,23 @@ impl Timeouts {
     }
 }
 
+/// How far the certificate of an https server is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TlsChecks {
+    /// It must lead to a root of the system's trust store.
+    pub chain: bool,
+    /// It must name the host.
+    pub host_name: bool,
+}
+
+impl TlsChecks {
+    /// All of them.
+    pub const ALL: Self = Self { chain: true, host_name: true };
+}
+
 /// HTTP/1.1 over TCP or TLS, a new connection for each request, on the current tokio runtime. Certificates of https
-/// servers are checked against the system's trust store: without one, https URLs fail and http ones work. Whatever is
-/// fetched here is signed and verified on its own.
+/// servers are checked against the system's trust store, unless [`TlsChecks`] say otherwise: without one, https URLs
+/// fail and http ones work. Whatever is fetched here is signed and verified on its own.
 pub struct HttpFetcher {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     timeouts: Timeouts,
@@ -107,13 +123,18 @@ pub struct HttpFetcher {
 }
 
 impl HttpFetcher {
-    /// A fetcher with its timeouts.
+    /// A fetcher with its timeouts, and with all checks of https servers.
     pub fn new(timeouts: Timeouts) -> Self {
+        Self::with_checks(timeouts, TlsChecks::ALL)
+    }
+
+    /// A fetcher that checks https servers so far.
+    pub fn with_checks(timeouts: Timeouts, checks: TlsChecks) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_connect_timeout(Some(timeouts.connect));
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls_config())
+            .with_tls_config(fetch_tls::config(checks))
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
@@ -165,24 +186,6 @@ impl Fetch for HttpFetcher {
             let whole = self.timeouts.connect + self.timeouts.read;
             tokio::time::timeout(whole, self.exchange(request)).await.unwrap_or(Err(FetchError::Timeout(url)))
         })
-    }
-}
-
-// Roots of the system, possibly none.
-fn tls_config() -> rustls::ClientConfig {
-    use hyper_rustls::ConfigBuilderExt;
-    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = || {
-        rustls::ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .expect("the provider supports the default versions")
-    };
-    match builder().with_native_roots() {
-        Ok(builder) => builder.with_no_client_auth(),
-        Err(error) => {
-            tracing::debug!(%error, "no trust store: https sources cannot be used");
-            builder().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
-        }
     }
 }
 

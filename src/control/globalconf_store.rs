@@ -1,8 +1,9 @@
 //! The global configuration as it lies on disk, in the layout that official servers use (`trust.md` 1.6).
 //!
 //! `instance-identifier`, and for each instance a folder (its identifier form-urlencoded) of parts, each with a
-//! `.metadata` file beside it. Files are replaced one by one through a rename, the part before its metadata.
+//! `.metadata` file beside it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -76,23 +77,36 @@ impl GlobalConfStore {
         serde_json::from_slice::<Metadata>(&fs::read(metadata).ok()?).ok()?.expires()
     }
 
-    /// Makes an instance consist of exactly `parts`: unchanged files are left alone, all others replaced or removed.
+    /// Makes an instance consist of exactly `parts`: unchanged files are left alone, all others replaced or removed, in
+    /// one step wherever the file system can exchange two folders.
     pub fn write_instance(&self, instance: &str, parts: &[StoredPart]) -> io::Result<()> {
+        self.write_beside(instance, parts, &|_| false)
+    }
+
+    /// As [`Self::write_instance`], but files for whose names `keeps` is true stay, with their metadata.
+    pub fn write_beside(
+        &self,
+        instance: &str,
+        parts: &[StoredPart],
+        keeps: &dyn Fn(&str) -> bool,
+    ) -> io::Result<()> {
         let folder = self.folder(instance)?;
         parts.iter().try_for_each(|part| check_name(&part.file_name))?;
-        fs::create_dir_all(&folder)?;
-        let mut kept = Vec::new();
+        let mut wanted: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         for part in parts {
-            let file = folder.join(&part.file_name);
-            let metadata = folder.join(format!("{}{METADATA_SUFFIX}", part.file_name));
-            replace(&file, &part.bytes)?;
-            replace(&metadata, &serde_json::to_vec(&part.metadata)?)?;
-            kept.extend([file, metadata]);
+            wanted.insert(part.file_name.clone(), part.bytes.clone());
+            let metadata = serde_json::to_vec(&part.metadata)?;
+            wanted.insert(format!("{}{METADATA_SUFFIX}", part.file_name), metadata);
         }
-        for file in sorted(&folder)?.into_iter().filter(|file| file.is_file() && !kept.contains(file)) {
-            fs::remove_file(file)?;
+        let mut present = Vec::new();
+        for file in sorted(&folder).unwrap_or_default() {
+            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+            if keeps(name.strip_suffix(METADATA_SUFFIX).unwrap_or(&name)) && file.is_file() {
+                wanted.entry(name.clone()).or_insert(fs::read(&file)?);
+            }
+            present.push(name);
         }
-        Ok(())
+        super::globalconf_swap::become_exactly(&folder, &present, &wanted)
     }
 
     /// Names the local instance.
@@ -202,5 +216,49 @@ mod tests {
         store.write_instance("OLD", &[]).unwrap();
         store.keep_instances(&["LAB"]).unwrap();
         assert!(!folder.path().join("OLD").exists());
+    }
+
+    #[test]
+    fn who_reads_meanwhile_sees_one_generation() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = GlobalConfStore::new(folder.path());
+        store.write_local_instance("LAB").unwrap();
+        let generation = |number: u32| {
+            let text = number.to_string();
+            ["shared-params.xml", "private-params.xml"].map(|name| part(name, text.as_bytes()))
+        };
+        store.write_instance("LAB", &generation(0)).unwrap();
+        let writing = std::sync::atomic::AtomicBool::new(true);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut seen = std::collections::BTreeSet::new();
+                while writing.load(std::sync::atomic::Ordering::Relaxed) {
+                    let (_, parts) = read_dir(store.dir()).unwrap();
+                    let texts: Vec<_> = parts.iter().map(|part| part.bytes.clone()).collect();
+                    assert_eq!((texts.len(), &texts[0]), (2, &texts[1]));
+                    seen.extend(texts);
+                }
+                seen.len()
+            });
+            for number in 1..=200 {
+                store.write_instance("LAB", &generation(number)).unwrap();
+            }
+            writing.store(false, std::sync::atomic::Ordering::Relaxed);
+            assert!(reader.join().unwrap() > 0);
+        });
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left beside");
+    }
+
+    #[test]
+    fn some_files_may_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = GlobalConfStore::new(folder.path());
+        store
+            .write_instance("LAB", &[part("a.xml", b"1"), part("b.xml", b"2"), part("c.xml", b"3")])
+            .unwrap();
+        store.write_beside("LAB", &[part("a.xml", b"4")], &|name| name == "b.xml").unwrap();
+        let names: Vec<_> = sorted(&folder.path().join("LAB")).unwrap();
+        let names: Vec<_> = names.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["a.xml", "a.xml.metadata", "b.xml", "b.xml.metadata"]);
     }
 }

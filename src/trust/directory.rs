@@ -29,8 +29,8 @@ pub struct Directory {
     pub version: u8,
     /// The files of the location's instance.
     pub parts: Vec<DirectoryPart>,
-    /// Files of other instances than the location's: their locations, for people. They are not used.
-    pub ignored: Vec<String>,
+    /// Files of other instances than the location's. Not to be used unless the operator says so.
+    pub others: Vec<DirectoryPart>,
 }
 
 /// One file that a directory lists.
@@ -133,8 +133,7 @@ fn read_content(
     let (parts, others): (Vec<_>, Vec<_>) = listed
         .into_iter()
         .partition(|part| part.instance.as_ref().is_none_or(|instance| *instance == location.instance));
-    let ignored = others.into_iter().map(|part| part.content_location).collect();
-    Ok(Directory { expires, version, parts, ignored })
+    Ok(Directory { expires, version, parts, others })
 }
 
 fn read_part(entity: &Entity<'_>, policy: &Policy) -> Result<DirectoryPart, DirectoryError> {

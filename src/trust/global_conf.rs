@@ -206,9 +206,11 @@ impl GlobalConf {
         &self.local
     }
 
-    /// All known instances.
+    /// All known instances, the local one first, the others by name.
     pub fn instances(&self) -> impl Iterator<Item = &str> {
-        self.instances.keys().map(String::as_str)
+        let mut names: Vec<&str> = self.instances.keys().map(String::as_str).collect();
+        names.sort_by_key(|name| (*name != self.local, *name));
+        names.into_iter()
     }
 
     /// Files that could not be used, in words.
@@ -244,6 +246,12 @@ impl GlobalConf {
         }
     }
 
+    /// Whether a foreign instance is known here that has expired at `now`.
+    pub fn has_expired_foreign_instance(&self, now: UnixTime) -> bool {
+        let foreign = self.instances.iter().filter(|(instance, _)| **instance != self.local);
+        foreign.into_iter().any(|(_, foreign)| foreign.expires.is_none_or(|expires| expires < now))
+    }
+
     /// The shared parameters of an instance, expired or not.
     pub fn shared_params(&self, instance: &str) -> Option<&SharedParams> {
         self.instances.get(instance).map(|instance| &instance.shared)
@@ -277,13 +285,15 @@ impl GlobalConf {
     }
 
     /// Addresses to try for a service of `provider` (`trust.md` 4.6): those of its servers that are not in
-    /// maintenance, or of the one server that the request names. Errors: `unknown_member`,
-    /// `invalid_security_server`, `maintenance_mode`.
+    /// maintenance, or of the one server that the request names. Errors: `internal_error` for an instance that is not
+    /// known or has expired at `now`, `unknown_member`, `invalid_security_server`, `maintenance_mode`.
     pub fn provider_addresses(
         &self,
         provider: &ClientId,
         target: Option<&SecurityServerId>,
+        now: UnixTime,
     ) -> Result<Vec<&str>, XRoadError> {
+        self.check_instance(provider.instance(), now)?;
         let servers: Vec<&SecurityServer> =
             self.servers_of(provider).filter(|server| server.address.is_some()).collect();
         if servers.is_empty() {

@@ -176,6 +176,18 @@ impl GlobalConf {
         let (local, parts) = read_dir(path)?;
         Self::from_parts(&local, &parts, previous)
     }
+
+    /// As [`Self::load_dir_after`], for operation at `now`: a foreign instance whose shared parameters have expired is
+    /// left out, so that nothing of it counts any more (X-Road 7.8 behaviour).
+    pub fn load_dir_at(
+        path: &Path,
+        previous: Option<&GlobalConf>,
+        now: UnixTime,
+    ) -> Result<Self, XRoadError> {
+        let (local, mut parts) = read_dir(path)?;
+        parts.retain(|part| part.instance == local || part.expires.is_some_and(|expires| now <= expires));
+        Self::from_parts(&local, &parts, previous)
+    }
 }
 
 /// The local instance and all files of a stored configuration.
@@ -193,23 +205,43 @@ pub fn read_dir(path: &Path) -> Result<(String, Vec<Part>), XRoadError> {
             continue;
         }
         directories += 1;
-        for (kind, _, name) in KINDS {
-            let Some(bytes) = read_bounded(&directory.join(name))? else { continue };
-            let metadata = read_bounded(&directory.join(format!("{name}.metadata")))?;
-            // Without readable metadata the file counts as expired, and as version 2, the oldest.
-            let metadata: Option<Metadata> = metadata.and_then(|json| serde_json::from_slice(&json).ok());
-            let version = match &metadata {
-                None => 2,
-                Some(metadata) => metadata.version().ok_or_else(|| {
-                    malformed(format!("{name} of instance \"{instance}\" is of an unknown version"))
-                })?,
-            };
-            let expires = metadata.as_ref().and_then(Metadata::expires);
-            parts.push(Part { kind, instance: instance.clone(), bytes, version, expires });
-        }
+        parts.extend(read_instance(&directory, &instance)?);
     }
     if directories == 0 {
         return Err(malformed(format!("{} has no directory of an instance", path.display())));
     }
     Ok((local, parts))
+}
+
+// Who writes a configuration puts a new folder in the place of the old one: files of two of them do not belong together.
+fn read_instance(directory: &Path, instance: &str) -> Result<Vec<Part>, XRoadError> {
+    use std::os::unix::fs::MetadataExt as _;
+    let identity = || std::fs::metadata(directory).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    for _ in 0..limits::GLOBAL_CONF_READS_MAX {
+        let before = identity();
+        let parts = read_files(directory, instance);
+        if before == identity() {
+            return parts;
+        }
+    }
+    Err(malformed(format!("{} changes all the time", directory.display())))
+}
+
+fn read_files(directory: &Path, instance: &str) -> Result<Vec<Part>, XRoadError> {
+    let mut parts = Vec::new();
+    for (kind, _, name) in KINDS {
+        let Some(bytes) = read_bounded(&directory.join(name))? else { continue };
+        let metadata = read_bounded(&directory.join(format!("{name}.metadata")))?;
+        // Without readable metadata the file counts as expired, and as version 2, the oldest.
+        let metadata: Option<Metadata> = metadata.and_then(|json| serde_json::from_slice(&json).ok());
+        let version = match &metadata {
+            None => 2,
+            Some(metadata) => metadata.version().ok_or_else(|| {
+                malformed(format!("{name} of instance \"{instance}\" is of an unknown version"))
+            })?,
+        };
+        let expires = metadata.as_ref().and_then(Metadata::expires);
+        parts.push(Part { kind, instance: instance.to_owned(), bytes, version, expires });
+    }
+    Ok(parts)
 }

@@ -2,6 +2,7 @@
 
 mod anchors;
 mod download;
+mod federation;
 mod folder;
 mod refusals;
 mod source;

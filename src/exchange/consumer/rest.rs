@@ -61,7 +61,7 @@ async fn steps(
     let client = require_registered(&registry, request.client_id())?;
     authenticate_client(worker, client, exchange.peer())?;
     let provider = request.service_id().client();
-    let addresses = trust.global_conf.provider_addresses(&provider, request.target_server())?;
+    let addresses = trust.global_conf.provider_addresses(&provider, request.target_server(), worker.now())?;
     let addresses = addresses.into_iter().map(str::to_string).collect();
     let chosen = selection::connect(worker, &trust, &provider, addresses).await?;
     seen.peer_address(&chosen.address);

@@ -94,7 +94,8 @@ async fn steps(
     let client = require_registered(&registry, &header.client)?;
     authenticate_client(worker, client, exchange.peer())?;
     let provider = header.service.client();
-    let addresses = trust.global_conf.provider_addresses(&provider, header.security_server.as_ref())?;
+    let addresses =
+        trust.global_conf.provider_addresses(&provider, header.security_server.as_ref(), worker.now())?;
     let addresses = addresses.into_iter().map(str::to_string).collect();
     let chosen = selection::connect(worker, &trust, &provider, addresses).await?;
     seen.peer_address(&chosen.address);

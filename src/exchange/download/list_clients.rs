@@ -24,6 +24,7 @@ pub async fn answer(
     let instance = query.value("xRoadInstance").unwrap_or(trust.global_conf.local_instance());
     let clients = worker
         .require_valid_global_conf(&trust.global_conf)
+        .and_then(|()| trust.global_conf.check_instance(instance, worker.now()))
         .and_then(|()| clients_of(&trust.global_conf, instance));
     let clients = match clients {
         Ok(clients) => clients,

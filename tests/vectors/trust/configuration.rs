@@ -142,7 +142,7 @@ fn trap_trust_21_every_signed_byte_counts_and_none_more() {
     let now = time("2026-01-01T00:00:00Z");
     let verify = |bytes: &[u8]| directory::verify(bytes, &location, now, &Policy::STRICT);
     let directory = verify(&bytes).unwrap();
-    assert_eq!((directory.version, directory.parts.len(), directory.ignored.len()), (6, 2, 0));
+    assert_eq!((directory.version, directory.parts.len(), directory.others.len()), (6, 2, 0));
     // trap_trust_25: single quotes around the instance.
     assert_eq!(directory.parts[0].instance.as_deref(), Some("DEV"));
     let at =
@@ -186,7 +186,7 @@ fn trap_trust_26_instances_are_bound_to_their_source() {
     other.instance = "OTHER".to_owned();
     let directory = directory::verify(&bytes, &other, time("2026-01-01T00:00:00Z"), &Policy::STRICT).unwrap();
     assert!(directory.parts.is_empty());
-    assert_eq!(directory.ignored.len(), 2);
+    assert_eq!(directory.others.len(), 2);
     // A certificate of another location does not count.
     other.verification_certs = vec![certificate(root.join("certs/consumer.pem")).der().to_vec()];
     let verdict = directory::verify(&bytes, &other, time("2026-01-01T00:00:00Z"), &Policy::STRICT);
@@ -414,17 +414,17 @@ fn captured_configuration_answers_the_questions_of_an_exchange() {
         let unlisted =
             ClientId::new(owner.instance(), owner.member_class(), owner.member_code(), Some("nowhere"));
         assert!(!conf.is_client_of_auth_cert(&unlisted.clone().unwrap(), &ss0));
-        let error = conf.provider_addresses(&unlisted.unwrap(), None).unwrap_err();
+        let error = conf.provider_addresses(&unlisted.unwrap(), None, now).unwrap_err();
         assert!(error.is(ErrorCode::UnknownMember));
         for client in &server.clients {
-            let addresses = conf.provider_addresses(client, Some(&server.id)).unwrap();
+            let addresses = conf.provider_addresses(client, Some(&server.id), now).unwrap();
             // trap_trust_04: addresses carry no port.
             assert_eq!(addresses, [server.address.as_deref().unwrap()]);
             assert!(!addresses[0].contains(':'));
             assert!(conf.contains(client));
         }
         let stranger = SecurityServerId::new("LAB", "NO", "1", "x").unwrap();
-        let error = conf.provider_addresses(&server.clients[0], Some(&stranger)).unwrap_err();
+        let error = conf.provider_addresses(&server.clients[0], Some(&stranger), now).unwrap_err();
         assert!(error.is(ErrorCode::InvalidSecurityServer));
     }
     let owners = GlobalGroupId::new("LAB", "security-server-owners").unwrap();
