@@ -174,6 +174,8 @@ fn append(c: &mut Criterion) {
         signature: signature.clone(),
         direction: Direction::Request,
         client: world.consumer.clone(),
+        consumer: Some(world.consumer.clone()),
+        service: None,
         x_request_id: None,
         attachments: vec![hermod::log::Body::Bytes(body())],
         metadata_only: false,

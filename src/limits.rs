@@ -97,6 +97,8 @@ pub const LOG_COMMIT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub const LOG_RECORD_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 /// Distinct signature documents that the log's writer remembers to store each once; about 8 KB each.
 pub const LOG_DOCUMENTS_REMEMBERED_MAX: usize = 1024;
+/// Signers of which the log's writer remembers a document to store only what differs in the next; about 8 KB each.
+pub const LOG_SIGNERS_REMEMBERED_MAX: usize = 512;
 /// Message records under one time-stamp (the protocol's `timestamp-records-limit`).
 pub const TIMESTAMP_RECORDS_MAX: usize = 10_000;
 /// Signing requests that wait for one key.

@@ -20,6 +20,8 @@ pub struct Logged<'a> {
     pub direction: Direction,
     /// The local party.
     pub client: &'a ClientId,
+    /// The consumer.
+    pub consumer: &'a ClientId,
     /// The service that is called.
     pub service: &'a ServiceId,
     /// `x-road-request-id`.
@@ -79,6 +81,8 @@ async fn append(
         signature,
         direction: logged.direction,
         client: logged.client.clone(),
+        consumer: Some(logged.consumer.clone()),
+        service: Some(logged.service.clone()),
         x_request_id: logged.request_id.map(str::to_string),
         attachments,
         metadata_only,

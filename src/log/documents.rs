@@ -1,11 +1,14 @@
-//! Signature documents that the current segment already holds, so that a batch's document is stored once.
+//! Signature documents that the current segment already holds, so that a batch's document is stored once, and of
+//! the documents of one signer only what differs.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 
 use bytes::Bytes;
+use memchr::memmem;
 
 use crate::evidence::SignatureData;
-use crate::limits::LOG_DOCUMENTS_REMEMBERED_MAX;
+use crate::limits::{LOG_DOCUMENTS_REMEMBERED_MAX, LOG_SIGNERS_REMEMBERED_MAX};
 
 #[derive(Debug)]
 struct Document {
@@ -19,6 +22,17 @@ struct Document {
 pub(super) struct Documents {
     by_key: HashMap<(usize, u32), Vec<Document>>,
     order: VecDeque<(usize, u32)>,
+    /// Of each signer the document that its others are compared with.
+    models: HashMap<(usize, u32), Model>,
+}
+
+/// A document that is stored whole.
+#[derive(Debug)]
+pub(super) struct Model {
+    pub signature: Bytes,
+    pub offset: u64,
+    /// Where it is a second time, once another document depends on it.
+    pub copy: Option<u64>,
 }
 
 impl Documents {
@@ -28,7 +42,25 @@ impl Documents {
             document.signature == signature.signature
                 && document.hash_chain_result == signature.hash_chain_result
         };
-        self.by_key.get(&key(signature))?.iter().find(same).map(|document| document.offset)
+        self.by_key.get(&key(&signature.signature))?.iter().find(same).map(|document| document.offset)
+    }
+
+    /// A document that this one can be stored as similar to, and the places that differ.
+    pub fn similar(&mut self, signature: &SignatureData) -> Option<(&mut Model, Vec<Range<usize>>)> {
+        let model = self.models.get_mut(&signer_key(&signature.signature)?)?;
+        let differing = differing(&model.signature, &signature.signature)?;
+        Some((model, differing))
+    }
+
+    /// Remembers a document that was stored whole.
+    pub fn insert_whole(&mut self, signature: &SignatureData, offset: u64) {
+        self.insert(signature, offset);
+        let Some(key) = signer_key(&signature.signature) else { return };
+        if self.models.len() >= LOG_SIGNERS_REMEMBERED_MAX {
+            self.models.clear();
+        }
+        let signature = copy(&signature.signature);
+        self.models.insert(key, Model { signature, offset, copy: None });
     }
 
     /// Remembers a document; the oldest is forgotten when there are too many.
@@ -42,11 +74,11 @@ impl Documents {
                 self.by_key.remove(&oldest);
             }
         }
-        let key = key(signature);
+        let key = key(&signature.signature);
         self.order.push_back(key);
         self.by_key.entry(key).or_default().push(Document {
-            signature: signature.signature.clone(),
-            hash_chain_result: signature.hash_chain_result.clone(),
+            signature: copy(&signature.signature),
+            hash_chain_result: signature.hash_chain_result.as_ref().map(copy),
             offset,
         });
     }
@@ -61,12 +93,75 @@ impl Documents {
         for (key, documents) in &self.by_key {
             self.order.extend(documents.iter().map(|_| *key));
         }
+        self.models.retain(|_, model| model.offset < offset);
+        for model in self.models.values_mut() {
+            model.copy = model.copy.filter(|copy| *copy < offset);
+        }
     }
+}
+
+// A slice of what a peer sent would hold its whole receive buffer.
+fn copy(bytes: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(bytes)
 }
 
 // The end of a signature document is its OCSP answers, the same for many documents; the signature value
 // in the first part is what differs.
-fn key(signature: &SignatureData) -> (usize, u32) {
-    let bytes = &signature.signature;
+fn key(bytes: &[u8]) -> (usize, u32) {
     (bytes.len(), crc32fast::hash(bytes.get(..4096).unwrap_or(bytes)))
+}
+
+/// Of a shorter document nothing would be saved.
+const SIMILAR_BYTES_MIN: usize = 1024;
+
+// The documents of one signer are of one length and carry its certificate.
+fn signer_key(bytes: &[u8]) -> Option<(usize, u32)> {
+    const CERTIFICATE: &[u8] = b"X509Certificate>";
+    if bytes.len() < SIMILAR_BYTES_MIN {
+        return None;
+    }
+    let at = memmem::find(bytes, CERTIFICATE)? + CERTIFICATE.len();
+    Some((bytes.len(), crc32fast::hash(bytes.get(at..at + 256)?)))
+}
+
+/// Where two documents of one length differ, in steps of some bytes; `None` when that is no small part of them.
+fn differing(one: &[u8], other: &[u8]) -> Option<Vec<Range<usize>>> {
+    const STEP: usize = 16;
+    if one.len() != other.len() {
+        return None;
+    }
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let mut bytes = 0;
+    for (at, (one, other)) in one.chunks(STEP).zip(other.chunks(STEP)).enumerate() {
+        if one == other {
+            continue;
+        }
+        let range = at * STEP..at * STEP + other.len();
+        bytes += range.len();
+        match ranges.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => ranges.push(range),
+        }
+    }
+    (bytes + 8 * ranges.len() <= one.len() / 2).then_some(ranges)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_is_found_wherever_it_is() {
+        let one: Vec<u8> = (0..1000_u32).map(|at| at as u8).collect();
+        for at in 0..one.len() {
+            let mut other = one.clone();
+            other[at] ^= 1;
+            let ranges = differing(&one, &other).unwrap();
+            assert_eq!(ranges.len(), 1);
+            assert!(ranges[0].contains(&at) && ranges[0].len() <= 16);
+        }
+        assert_eq!(differing(&one, &one), Some(Vec::new()));
+        assert_eq!(differing(&one, &one[1..]), None);
+        assert_eq!(differing(&one, &vec![0; 1000]), None);
+    }
 }

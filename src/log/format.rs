@@ -5,7 +5,7 @@
 //! ```text
 //! header (each copy)                                    frame
 //!  0  8  magic "HERMODLG"                                0  4  marker "HRMf"
-//!  8  2  format version, 1                               4  1  kind
+//!  8  2  format version, 2                               4  1  kind
 //! 10  2  length of one header copy, a multiple of 8      5  3  zero
 //! 12  4  segment number                                  8  8  id (by kind)
 //! 16  8  first record id the segment may hold           16  4  payload length n
@@ -23,26 +23,47 @@
 //!
 //! | kind | id | payload |
 //! |---|---|---|
-//! | 1 signature document | 0 | `blob` signature XML, `opt` hash chain result |
+//! | 1 signature document | 0 | `blob` signature XML, `result` |
 //! | 2 message record | record id | see below |
-//! | 3 time-stamp record | record id | i64 time in ms, `blob` token DER, `opt` hash chain result, u32 count, count × (u64 message record id, `opt` hash chain) |
+//! | 3 time-stamp record | record id | see below |
 //! | 4 seal | next record id | u64 frames before this one, u64 message records, u64 time-stamp records |
 //! | 5 mark | next record id | empty |
+//! | 6 signature document like another | 0 | see below |
 //!
-//! Message record: i64 time in ms; u8 flags (1 response, 2 metadata only); u8 and u16 zero; u32 number of
-//! attachments; u64 offset in this segment of the frame with its signature document; `text` query id;
-//! `text` instance, member class, member code; `text?` subsystem code, x-road-request-id; `blob` message;
-//! `opt` hash chain; one u32 length per attachment; then the bytes of the attachments.
+//! Message record: i64 time in ms; u8 flags (1 response, 2 metadata only, 4 service known, 8 its provider is the
+//! local party, 16 consumer known, 32 it is the local party); u8 and u16 zero; u32 number of attachments; u64 offset in
+//! this segment of the frame with its signature document; `text` query id; `client` local party; `text?`
+//! x-road-request-id; `client` provider, unless it is the local party or not known; `text` service code and `text?`
+//! version, if known; `client` consumer, unless it is the local party or not known; `blob` message; `chain`; one u32
+//! length per attachment; then the bytes of the attachments.
 //!
-//! `text` = u16 length and UTF-8; `text?` = the same, 0xFFFF when absent; `blob` = u32 length and bytes;
-//! `opt` = the same, 0xFFFF_FFFF when absent.
+//! Time-stamp record: i64 time in ms; `blob` token DER; u8 0 for a single stamp: u64 message record id; or u8 1 for a
+//! batch: `digest` root of the tree of digests of the records' signature documents; u32 number of distinct digests, each
+//! without its algorithm; u32 number of records; for each `varint` message record id less that of the one before, and
+//! `varint` number of its digest from 0. `ts-hashchain.xml` and `ts-hashchainresult.xml` are made from the tree.
+//!
+//! Signature document like another: u64 offset in this segment of a document of the same length, u64 offset of a second
+//! copy of it, so that no damaged place costs the documents of more than one batch; `result`; u32 number of places that
+//! differ; for each u32 offset in the document and `blob`.
+//!
+//! | field | is |
+//! |---|---|
+//! | `text`, `text?` | u16 length and UTF-8; 0xFFFF when absent |
+//! | `blob` | u32 length and bytes |
+//! | `client` | `text` instance, member class, member code, `text?` subsystem code |
+//! | `digest` | u8 algorithm (0 SHA-1, 1 SHA-224, 2 SHA-256, 3 SHA-384, 4 SHA-512) and its bytes |
+//! | `varint` | seven bits a byte, lowest first, 0x80 set on all but the last |
+//! | `result` | of a batch signature: u8 0 none; 1 as it is: `blob`; 2 in the usual form: `digest` |
+//! | `chain` | of a batch signature: u8 0 none; 1 as it is: `blob`; 2 in the usual form: u8 algorithm, u8 number of digests beside the way, u16 number of parts (0: one, without a step of its own), u64 of which bit n tells that the n-th digest from the root stands to the left, these digests, those of the parts |
+//!
+//! A chain or result is in the usual form when writing it again gives the same bytes.
 
 use bytes::{BufMut, BytesMut};
 
 /// First bytes of a segment.
 pub(super) const MAGIC: &[u8; 8] = b"HERMODLG";
 /// The format that this code writes.
-pub(super) const VERSION: u16 = 1;
+pub(super) const VERSION: u16 = 2;
 /// First bytes of a frame.
 pub(super) const MARKER: &[u8; 4] = b"HRMf";
 /// Bytes before a frame's payload.
@@ -52,7 +73,6 @@ pub(super) const FRAME_CRC_BYTES: usize = 4;
 /// Bytes of a header copy before the server id.
 const HEADER_FIXED_BYTES: usize = 42;
 const ABSENT_TEXT: u16 = u16::MAX;
-const ABSENT_BLOB: u32 = u32::MAX;
 
 /// What a frame holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,6 +87,8 @@ pub enum FrameKind {
     Seal,
     /// A record of the next record id, written after a failure.
     Mark,
+    /// A signature document, as what differs from another one.
+    SimilarDocument,
 }
 
 impl FrameKind {
@@ -77,6 +99,7 @@ impl FrameKind {
             FrameKind::TimestampRecord => 3,
             FrameKind::Seal => 4,
             FrameKind::Mark => 5,
+            FrameKind::SimilarDocument => 6,
         }
     }
 
@@ -87,6 +110,7 @@ impl FrameKind {
             3 => FrameKind::TimestampRecord,
             4 => FrameKind::Seal,
             5 => FrameKind::Mark,
+            6 => FrameKind::SimilarDocument,
             _ => return None,
         })
     }
@@ -133,13 +157,24 @@ impl SegmentHeader {
     }
 
     /// Reads the first whole copy among the leading bytes of a segment.
-    pub fn parse(bytes: &[u8]) -> Option<Self> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, HeaderFault> {
         if let Some(header) = Self::parse_copy(bytes) {
-            return Some(header);
+            return Ok(header);
         }
         // The first copy is damaged, and with it perhaps its length: the second is found by its magic.
-        let rest = bytes.get(8..)?;
-        (0..rest.len()).step_by(8).find_map(|at| Self::parse_copy(rest.get(at..)?))
+        let rest = bytes.get(8..).unwrap_or_default();
+        let second = (0..rest.len()).step_by(8).find_map(|at| Self::parse_copy(rest.get(at..)?));
+        second.ok_or_else(|| Self::fault(bytes))
+    }
+
+    fn fault(bytes: &[u8]) -> HeaderFault {
+        let mut fields = Fields(bytes);
+        match (fields.take(8), fields.u16()) {
+            (Some(magic), Some(version)) if magic == MAGIC && version != VERSION => {
+                HeaderFault::Version(version)
+            }
+            _ => HeaderFault::Damaged,
+        }
     }
 
     fn parse_copy(bytes: &[u8]) -> Option<Self> {
@@ -155,6 +190,15 @@ impl SegmentHeader {
         let header = Self { number, first_record_id, created_ms, tag, server: server.to_owned() };
         (crc32fast::hash(body) == u32::from_le_bytes(*crc) && header.copy_len() == copy_len).then_some(header)
     }
+}
+
+/// Why there is no header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HeaderFault {
+    /// Neither copy is whole.
+    Damaged,
+    /// It is of this other version of the format.
+    Version(u16),
 }
 
 /// The head of a frame, checked.
@@ -234,12 +278,13 @@ pub(super) fn put_blob(out: &mut BytesMut, bytes: &[u8]) {
     out.put_slice(bytes);
 }
 
-/// Appends an `opt`.
-pub(super) fn put_optional_blob(out: &mut BytesMut, bytes: Option<&[u8]>) {
-    match bytes {
-        Some(bytes) => put_blob(out, bytes),
-        None => out.put_u32_le(ABSENT_BLOB),
+/// Appends a `varint`.
+pub(super) fn put_varint(out: &mut BytesMut, mut value: u64) {
+    while value >= 0x80 {
+        out.put_u8(value as u8 | 0x80);
+        value >>= 7;
     }
+    out.put_u8(value as u8);
 }
 
 /// Reads fields one after the other; `None` when the bytes end early.
@@ -293,11 +338,16 @@ impl<'a> Fields<'a> {
         self.take(len as usize)
     }
 
-    pub fn optional_blob(&mut self) -> Option<Option<&'a [u8]>> {
-        match self.u32()? {
-            ABSENT_BLOB => Some(None),
-            len => Some(Some(self.take(len as usize)?)),
+    pub fn varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.u8()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
         }
+        None
     }
 }
 
@@ -322,9 +372,29 @@ mod tests {
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x10;
-            assert_eq!(SegmentHeader::parse(&damaged), Some(header()), "byte {at}");
+            assert_eq!(SegmentHeader::parse(&damaged), Ok(header()), "byte {at}");
         }
-        assert_eq!(SegmentHeader::parse(&bytes[..bytes.len() / 2 - 1]), None);
+        assert_eq!(SegmentHeader::parse(&bytes[..bytes.len() / 2 - 1]), Err(HeaderFault::Damaged));
+    }
+
+    #[test]
+    fn another_version_is_told_from_damage() {
+        let mut bytes = header().encode();
+        let half = bytes.len() / 2;
+        bytes[8] = 1;
+        assert_eq!(SegmentHeader::parse(&bytes), Ok(header()), "one flipped bit is damage");
+        bytes[half + 8] = 1;
+        assert_eq!(SegmentHeader::parse(&bytes), Err(HeaderFault::Version(1)));
+    }
+
+    #[test]
+    fn numbers_of_any_size_come_back() {
+        for value in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
+            let mut out = BytesMut::new();
+            put_varint(&mut out, value);
+            assert_eq!(Fields(&out).varint(), Some(value));
+        }
+        assert_eq!(Fields(&[0xff; 11]).varint(), None);
     }
 
     #[test]

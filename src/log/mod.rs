@@ -6,6 +6,7 @@
 //! * A record id is never used twice, not even after a failed write or a crash.
 
 mod body_logging;
+mod chains;
 mod container;
 mod counters;
 mod documents;
@@ -67,6 +68,19 @@ pub enum LogError {
     SegmentHeader {
         /// The segment's file.
         path: PathBuf,
+    },
+    /// A segment was written in another version of the format.
+    #[error(
+        "{} is in version {found} of the message log's format, and this server reads version {} only: \
+         move the log away, or use the server that wrote it",
+        path.display(),
+        format::VERSION
+    )]
+    Version {
+        /// The segment's file.
+        path: PathBuf,
+        /// Its version.
+        found: u16,
     },
     /// There is no record with this id.
     #[error("message log record {id} does not exist")]

@@ -1,32 +1,61 @@
 //! Payloads of frames: from records and back (layout in `format`).
 
+use std::collections::HashMap;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::chains;
 use super::format::{self, Fields};
-use super::record::{Body, Direction, Record, RecordSummary, TimestampRecord};
+use super::record::{Body, Covered, Direction, Record, RecordSummary, TimestampRecord};
+use crate::crypto::Digest;
 use crate::evidence::SignatureData;
-use crate::message::ClientId;
+use crate::limits::TIMESTAMP_RECORDS_MAX;
+use crate::message::{ClientId, ServiceId};
 use crate::time::UnixTime;
 
-const FLAG_RESPONSE: u8 = 1;
-const FLAG_METADATA_ONLY: u8 = 2;
+const RESPONSE: u8 = 1;
+const METADATA_ONLY: u8 = 2;
+const SERVICE: u8 = 4;
+const SERVICE_IS_LOCAL: u8 = 8;
+const CONSUMER: u8 = 16;
+const CONSUMER_IS_LOCAL: u8 = 32;
+
+const SINGLE: u8 = 0;
+const BATCH: u8 = 1;
 
 /// Everything of a message record before the bytes of its attachments.
 pub(super) fn put_message_head(out: &mut BytesMut, record: &Record, time: UnixTime, document_offset: u64) {
+    let flag = |flag: u8, is_set: bool| if is_set { flag } else { 0 };
+    let provider = record.service.as_ref().map(ServiceId::client);
+    let service_is_local = provider.as_ref() == Some(&record.client);
+    let consumer_is_local = record.consumer.as_ref() == Some(&record.client);
     out.put_i64_le(time.millis());
-    let response = if record.direction == Direction::Response { FLAG_RESPONSE } else { 0 };
-    out.put_u8(response | if record.metadata_only { FLAG_METADATA_ONLY } else { 0 });
+    out.put_u8(
+        flag(RESPONSE, record.direction == Direction::Response)
+            | flag(METADATA_ONLY, record.metadata_only)
+            | flag(SERVICE, record.service.is_some())
+            | flag(SERVICE_IS_LOCAL, service_is_local)
+            | flag(CONSUMER, record.consumer.is_some())
+            | flag(CONSUMER_IS_LOCAL, consumer_is_local),
+    );
     out.put_bytes(0, 3);
     out.put_u32_le(record.attachments.len() as u32);
     out.put_u64_le(document_offset);
     format::put_text(out, &record.query_id);
-    format::put_text(out, record.client.instance());
-    format::put_text(out, record.client.member_class());
-    format::put_text(out, record.client.member_code());
-    format::put_optional_text(out, record.client.subsystem_code());
+    put_client(out, &record.client);
     format::put_optional_text(out, record.x_request_id.as_deref());
+    if let Some(service) = &record.service {
+        if let Some(provider) = provider.filter(|_| !service_is_local) {
+            put_client(out, &provider);
+        }
+        format::put_text(out, service.service_code());
+        format::put_optional_text(out, service.service_version());
+    }
+    if let Some(consumer) = record.consumer.as_ref().filter(|_| !consumer_is_local) {
+        put_client(out, consumer);
+    }
     format::put_blob(out, &record.message);
-    format::put_optional_blob(out, record.signature.hash_chain.as_deref());
+    chains::put_chain(out, record.signature.hash_chain.as_deref());
     for attachment in &record.attachments {
         out.put_u32_le(attachment.len() as u32);
     }
@@ -35,7 +64,7 @@ pub(super) fn put_message_head(out: &mut BytesMut, record: &Record, time: UnixTi
 /// Upper bound of the bytes that `put_message_head` appends.
 pub(super) fn message_head_len_max(record: &Record) -> usize {
     let chain = record.signature.hash_chain.as_ref().map_or(0, Bytes::len);
-    4096 + record.query_id.len() + record.message.len() + chain + 4 * record.attachments.len()
+    8192 + record.query_id.len() + record.message.len() + chain + 4 * record.attachments.len()
 }
 
 /// Bytes of all attachments.
@@ -46,26 +75,96 @@ pub(super) fn attachments_len(record: &Record) -> u64 {
 /// A signature document.
 pub(super) fn put_document(out: &mut BytesMut, signature: &SignatureData) {
     format::put_blob(out, &signature.signature);
-    format::put_optional_blob(out, signature.hash_chain_result.as_deref());
+    chains::put_result(out, signature.hash_chain_result.as_deref());
 }
 
 /// Signature XML and hash chain result of a signature document.
 pub(super) fn document(payload: &Bytes) -> Option<(Bytes, Option<Bytes>)> {
     let mut fields = Fields(payload);
     let signature = payload.slice_ref(fields.blob()?);
-    let result = fields.optional_blob()?.map(|bytes| payload.slice_ref(bytes));
-    Some((signature, result))
+    Some((signature, chains::result(&mut fields, payload)?))
+}
+
+/// A signature document as what differs from another, which begins at each of `like`.
+pub(super) fn put_similar_document(
+    out: &mut BytesMut,
+    signature: &SignatureData,
+    like: [u64; 2],
+    differing: &[std::ops::Range<usize>],
+) {
+    like.iter().for_each(|offset| out.put_u64_le(*offset));
+    chains::put_result(out, signature.hash_chain_result.as_deref());
+    out.put_u32_le(differing.len() as u32);
+    for range in differing {
+        out.put_u32_le(range.start as u32);
+        format::put_blob(out, signature.signature.get(range.clone()).unwrap_or_default());
+    }
+}
+
+/// A signature document that is like another.
+pub(super) struct SimilarDocument {
+    /// Where that other one is, twice.
+    pub like: [u64; 2],
+    pub hash_chain_result: Option<Bytes>,
+    differing: Vec<(usize, Bytes)>,
+}
+
+impl SimilarDocument {
+    /// The document itself, from the one that it is like.
+    pub fn over(&self, other: &[u8]) -> Option<Bytes> {
+        let mut document = other.to_vec();
+        for (at, bytes) in &self.differing {
+            document.get_mut(*at..at.checked_add(bytes.len())?)?.copy_from_slice(bytes);
+        }
+        Some(document.into())
+    }
+}
+
+/// Reads a document that is like another.
+pub(super) fn similar_document(payload: &Bytes) -> Option<SimilarDocument> {
+    let mut fields = Fields(payload);
+    let like = [fields.u64()?, fields.u64()?];
+    let hash_chain_result = chains::result(&mut fields, payload)?;
+    let count = fields.u32()?;
+    let mut differing = Vec::new();
+    for _ in 0..count {
+        differing.push((fields.u32()? as usize, payload.slice_ref(fields.blob()?)));
+    }
+    Some(SimilarDocument { like, hash_chain_result, differing })
 }
 
 /// A time-stamp record.
 pub(super) fn put_timestamp(out: &mut BytesMut, stamp: &TimestampRecord, time: UnixTime) {
     out.put_i64_le(time.millis());
     format::put_blob(out, &stamp.token);
-    format::put_optional_blob(out, stamp.hash_chain_result.as_deref());
-    out.put_u32_le(stamp.records.len() as u32);
-    for (id, chain) in &stamp.records {
-        out.put_u64_le(*id);
-        format::put_optional_blob(out, chain.as_deref());
+    let (root, leaves) = match &stamp.covered {
+        Covered::Single(id) => {
+            out.put_u8(SINGLE);
+            return out.put_u64_le(*id);
+        }
+        Covered::Batch { root, leaves } => (root, leaves),
+    };
+    out.put_u8(BATCH);
+    chains::put_digest(out, root);
+    let (mut numbers, mut distinct) = (HashMap::new(), Vec::new());
+    let numbered: Vec<(u64, u32)> = leaves
+        .iter()
+        .map(|(id, digest)| {
+            let number = *numbers.entry(digest).or_insert_with(|| {
+                distinct.push(digest);
+                distinct.len() as u32 - 1
+            });
+            (*id, number)
+        })
+        .collect();
+    out.put_u32_le(distinct.len() as u32);
+    distinct.iter().for_each(|digest| out.put_slice(digest.as_ref()));
+    out.put_u32_le(numbered.len() as u32);
+    let mut before = 0;
+    for (id, number) in numbered {
+        format::put_varint(out, id.wrapping_sub(before));
+        format::put_varint(out, number.into());
+        before = id;
     }
 }
 
@@ -74,14 +173,32 @@ pub(super) fn timestamp(payload: &Bytes) -> Option<(UnixTime, TimestampRecord)> 
     let mut fields = Fields(payload);
     let time = UnixTime::from_millis(fields.i64()?);
     let token = payload.slice_ref(fields.blob()?);
-    let hash_chain_result = fields.optional_blob()?.map(|bytes| payload.slice_ref(bytes));
-    let count = fields.u32()?;
-    let mut records = Vec::new();
+    let covered = match fields.u8()? {
+        SINGLE => Covered::Single(fields.u64()?),
+        BATCH => batch(&mut fields)?,
+        _ => return None,
+    };
+    Some((time, TimestampRecord { token, covered }))
+}
+
+fn batch(fields: &mut Fields<'_>) -> Option<Covered> {
+    let root = chains::digest(fields)?;
+    let algorithm = root.algorithm();
+    let digests = fields.u32()? as usize;
+    let digests = fields.take(digests.checked_mul(algorithm.length())?)?;
+    let digests: Vec<Digest> = digests
+        .chunks_exact(algorithm.length())
+        .map(|bytes| Digest::from_bytes(algorithm, bytes))
+        .collect::<Option<_>>()?;
+    let count = fields.u32()? as usize;
+    let mut leaves = Vec::with_capacity(count.min(TIMESTAMP_RECORDS_MAX));
+    let mut id = 0_u64;
     for _ in 0..count {
-        let id = fields.u64()?;
-        records.push((id, fields.optional_blob()?.map(|bytes| payload.slice_ref(bytes))));
+        id = id.wrapping_add(fields.varint()?);
+        let number = usize::try_from(fields.varint()?).ok()?;
+        leaves.push((id, *digests.get(number)?));
     }
-    Some((time, TimestampRecord { token, hash_chain_result, records }))
+    Some(Covered::Batch { root, leaves })
 }
 
 /// The leading fields of a message record, up to and without the message.
@@ -100,14 +217,48 @@ pub(super) fn message_head(fields: &mut Fields<'_>, id: u64) -> Option<MessageHe
     let attachments = fields.u32()?;
     let document_offset = fields.u64()?;
     let query_id = fields.text()?.to_owned();
-    let (instance, member_class, member_code) = (fields.text()?, fields.text()?, fields.text()?);
-    let client = ClientId::new(instance, member_class, member_code, fields.optional_text()?).ok()?;
+    let client = client(fields)?;
     let x_request_id = fields.optional_text()?.map(str::to_owned);
-    let direction = if flags & FLAG_RESPONSE == 0 { Direction::Request } else { Direction::Response };
-    let metadata_only = flags & FLAG_METADATA_ONLY != 0;
-    let summary =
-        RecordSummary { id, time, query_id, direction, client, x_request_id, metadata_only, stamped: false };
+    let party = |fields: &mut Fields<'_>, is_local: u8| match flags & is_local {
+        0 => self::client(fields),
+        _ => Some(client.clone()),
+    };
+    let mut service = None;
+    if flags & SERVICE != 0 {
+        let provider = party(fields, SERVICE_IS_LOCAL)?;
+        service = Some(ServiceId::new(&provider, fields.text()?, fields.optional_text()?).ok()?);
+    }
+    let mut consumer = None;
+    if flags & CONSUMER != 0 {
+        consumer = Some(party(fields, CONSUMER_IS_LOCAL)?);
+    }
+    let direction = if flags & RESPONSE == 0 { Direction::Request } else { Direction::Response };
+    let metadata_only = flags & METADATA_ONLY != 0;
+    let summary = RecordSummary {
+        id,
+        time,
+        query_id,
+        direction,
+        client,
+        consumer,
+        service,
+        x_request_id,
+        metadata_only,
+        stamped: false,
+    };
     Some(MessageHead { summary, document_offset, attachments })
+}
+
+fn put_client(out: &mut BytesMut, client: &ClientId) {
+    format::put_text(out, client.instance());
+    format::put_text(out, client.member_class());
+    format::put_text(out, client.member_code());
+    format::put_optional_text(out, client.subsystem_code());
+}
+
+fn client(fields: &mut Fields<'_>) -> Option<ClientId> {
+    let (instance, member_class, member_code) = (fields.text()?, fields.text()?, fields.text()?);
+    ClientId::new(instance, member_class, member_code, fields.optional_text()?).ok()
 }
 
 /// A whole message record.
@@ -123,7 +274,7 @@ pub(super) fn message(payload: &Bytes, id: u64) -> Option<MessagePayload> {
     let mut fields = Fields(payload);
     let head = message_head(&mut fields, id)?;
     let message = payload.slice_ref(fields.blob()?);
-    let hash_chain = fields.optional_blob()?.map(|bytes| payload.slice_ref(bytes));
+    let hash_chain = chains::chain(&mut fields, payload)?;
     let mut lengths = Fields(fields.take((head.attachments as usize).checked_mul(4)?)?);
     let mut attachments = Vec::new();
     while let Some(len) = lengths.u32() {

@@ -2,17 +2,19 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 
 use super::format::{Fields, FrameKind};
 use super::index::{Entry, Index};
 use super::payload;
-use super::record::{Damage, Direction, RecordSummary, Stamp, StoredRecord};
+use super::record::{Covered, Damage, Direction, RecordSummary, Stamp, StoredRecord};
 use super::segment::{self, Segment};
 use super::{LogError, recovery};
+use crate::crypto::Digest;
 use crate::evidence::SignatureData;
+use crate::evidence::timestamp::TimestampBatch;
 use crate::message::ClientId;
 
 /// Reads a log while it is written, or a log that nobody writes. Cheap to clone.
@@ -20,11 +22,12 @@ use crate::message::ClientId;
 pub struct LogReader {
     directory: Arc<PathBuf>,
     index: Arc<RwLock<Index>>,
+    last_stamp: Arc<Mutex<Option<Arc<LastStamp>>>>,
 }
 
 impl LogReader {
     pub(super) fn new(directory: &Path, index: Arc<RwLock<Index>>) -> Self {
-        Self { directory: Arc::new(directory.to_owned()), index }
+        Self { directory: Arc::new(directory.to_owned()), index, last_stamp: Arc::default() }
     }
 
     /// Reads a log as it is now, without its lock and without changing a byte of it.
@@ -61,18 +64,27 @@ impl LogReader {
 
     /// One whole record, every part checked.
     pub fn read(&self, id: u64) -> Result<StoredRecord, LogError> {
-        self.read_with(id, &mut None)
+        self.read_with(id, &mut Last::default())
     }
 
-    fn read_with(&self, id: u64, last: &mut Option<LastStamp>) -> Result<StoredRecord, LogError> {
+    fn read_with(&self, id: u64, last: &mut Last) -> Result<StoredRecord, LogError> {
         let entry = self.entry(id)?;
-        let segment = self.segment(entry.segment)?;
+        let segment = match last.segment.take().filter(|segment| segment.header.number == entry.segment) {
+            Some(segment) => segment,
+            None => self.segment(entry.segment)?,
+        };
         let payload = self.frame(&segment, &entry, FrameKind::MessageRecord, entry.offset)?;
         let damaged = || LogError::Damaged { id, reason: "its fields cannot be read" };
         let record = payload::message(&payload, id).ok_or_else(damaged)?;
-        let document =
-            self.frame(&segment, &entry, FrameKind::SignatureDocument, record.head.document_offset)?;
-        let (signature, hash_chain_result) = payload::document(&document).ok_or_else(damaged)?;
+        let place = (entry.segment, record.head.document_offset);
+        if last.document.as_ref().is_none_or(|document| document.place != place) {
+            let (signature, hash_chain_result) = document(&segment, place.1)?
+                .ok_or(LogError::Damaged { id, reason: "its signature document is damaged" })?;
+            last.document = Some(LastDocument { place, signature, hash_chain_result });
+        }
+        let document = last.document.as_ref().ok_or_else(damaged)?;
+        let (signature, hash_chain_result) = (document.signature.clone(), document.hash_chain_result.clone());
+        last.segment = Some(segment);
         let mut summary = record.head.summary;
         summary.stamped = entry.stamp.is_some();
         Ok(StoredRecord {
@@ -80,13 +92,13 @@ impl LogReader {
             message: record.message,
             signature: SignatureData { signature, hash_chain_result, hash_chain: record.hash_chain },
             attachments: record.attachments,
-            stamp: self.stamp(&entry, last)?,
+            stamp: self.stamp(&entry)?,
         })
     }
 
     /// Every message record from id `from` on. Records that cannot be read come as errors.
     pub fn iter_from(&self, from: u64) -> impl Iterator<Item = Result<StoredRecord, LogError>> + '_ {
-        let (mut next, mut last) = (Some(from), None);
+        let (mut next, mut last) = (Some(from), Last::default());
         std::iter::from_fn(move || {
             let entry = self.with_index(|index| index.at_or_after(next?))?;
             next = entry.id.checked_add(1);
@@ -145,7 +157,6 @@ impl LogReader {
     ) -> Result<Bytes, LogError> {
         let frame = segment.frame(offset)?.filter(|(head, _)| head.kind == kind);
         let reason = match kind {
-            FrameKind::SignatureDocument => "its signature document is damaged",
             FrameKind::TimestampRecord => "its time-stamp record is damaged",
             _ => "its frame is damaged",
         };
@@ -168,34 +179,90 @@ impl LogReader {
         Ok(summary)
     }
 
-    fn stamp(&self, entry: &Entry, last: &mut Option<LastStamp>) -> Result<Option<Stamp>, LogError> {
+    fn stamp(&self, entry: &Entry) -> Result<Option<Stamp>, LogError> {
         let Some(place) = entry.stamp else { return Ok(None) };
         let damaged = LogError::Damaged { id: entry.id, reason: "its time-stamp record cannot be read" };
-        if last.as_ref().is_none_or(|last| last.place != place) {
-            let segment = self.segment(place.0)?;
-            let payload = self.frame(&segment, entry, FrameKind::TimestampRecord, place.1)?;
-            let Some((_, record)) = payload::timestamp(&payload) else { return Err(damaged) };
-            let (token, hash_chain_result) = (record.token, record.hash_chain_result);
-            let chains = record.records.into_iter().collect();
-            *last = Some(LastStamp { place, token, hash_chain_result, chains });
-        }
-        let Some(last) = last else { return Err(damaged) };
-        let token = last.token.clone();
-        match (&last.hash_chain_result, last.chains.get(&entry.id)) {
-            (None, Some(None)) => Ok(Some(Stamp::Single { token })),
-            (Some(hash_chain_result), Some(Some(hash_chain))) => {
-                let (hash_chain_result, hash_chain) = (hash_chain_result.clone(), hash_chain.clone());
-                Ok(Some(Stamp::Batch { token, hash_chain_result, hash_chain }))
+        let known = self.last_stamp.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let last = match known.filter(|last| last.place == place) {
+            Some(last) => last,
+            None => {
+                let segment = self.segment(place.0)?;
+                let payload = self.frame(&segment, entry, FrameKind::TimestampRecord, place.1)?;
+                let Some(last) = LastStamp::of(place, &payload) else { return Err(damaged) };
+                let last = Arc::new(last);
+                *self.last_stamp.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&last));
+                last
             }
-            _ => Err(damaged),
-        }
+        };
+        last.stamp_of(entry.id).map(Some).ok_or(damaged)
     }
 }
 
+/// A signature document, whole or made from the one that it is like; `None` when it is damaged.
+fn document(segment: &Segment, offset: u64) -> Result<Option<(Bytes, Option<Bytes>)>, LogError> {
+    let whole = |offset| {
+        let frame = segment.frame(offset)?.filter(|(head, _)| head.kind == FrameKind::SignatureDocument);
+        Ok::<_, LogError>(frame.and_then(|(_, payload)| payload::document(&payload)))
+    };
+    let Some((head, payload)) = segment.frame(offset)? else { return Ok(None) };
+    if head.kind != FrameKind::SimilarDocument {
+        return whole(offset);
+    }
+    let Some(similar) = payload::similar_document(&payload) else { return Ok(None) };
+    for like in similar.like {
+        if let Some((other, _)) = whole(like)? {
+            return Ok(similar.over(&other).map(|signature| (signature, similar.hash_chain_result.clone())));
+        }
+    }
+    Ok(None)
+}
+
+/// What records in a row have in common.
+#[derive(Default)]
+struct Last {
+    segment: Option<Segment>,
+    document: Option<LastDocument>,
+}
+
+struct LastDocument {
+    place: (u32, u64),
+    signature: Bytes,
+    hash_chain_result: Option<Bytes>,
+}
+
 /// The time-stamp record that was read last: thousands of message records in a row share one.
+#[derive(Debug)]
 struct LastStamp {
     place: (u32, u64),
     token: Bytes,
-    hash_chain_result: Option<Bytes>,
-    chains: HashMap<u64, Option<Bytes>>,
+    /// The tree, and the place of each record in it; `None` for a single time-stamp.
+    batch: Option<(TimestampBatch, HashMap<u64, usize>)>,
+    single: Option<u64>,
+}
+
+impl LastStamp {
+    fn of(place: (u32, u64), payload: &Bytes) -> Option<Self> {
+        let (_, record) = payload::timestamp(payload)?;
+        let token = record.token;
+        let leaves = match record.covered {
+            Covered::Single(id) => return Some(Self { place, token, batch: None, single: Some(id) }),
+            Covered::Batch { root, leaves } => {
+                let digests: Vec<Digest> = leaves.iter().map(|(_, digest)| *digest).collect();
+                let batch = TimestampBatch::new(&digests).ok()?;
+                // What was stamped is the root: another one would be no evidence.
+                (*batch.root() == root)
+                    .then(|| (batch, leaves.iter().enumerate().map(|(at, (id, _))| (*id, at)).collect()))?
+            }
+        };
+        Some(Self { place, token, batch: Some(leaves), single: None })
+    }
+
+    fn stamp_of(&self, id: u64) -> Option<Stamp> {
+        let token = self.token.clone();
+        let Some((batch, places)) = &self.batch else {
+            return (self.single == Some(id)).then_some(Stamp::Single { token });
+        };
+        let hash_chain = batch.chain(*places.get(&id)?)?;
+        Some(Stamp::Batch { token, hash_chain_result: batch.result().clone(), hash_chain })
+    }
 }

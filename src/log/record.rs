@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::crypto::Digest;
 use crate::evidence::SignatureData;
-use crate::message::ClientId;
+use crate::message::{ClientId, ServiceId};
 use crate::time::UnixTime;
 
 /// The bytes of one attachment (a REST body is attachment 1).
@@ -55,6 +56,10 @@ pub struct Record {
     pub direction: Direction,
     /// The local party: the client on the consumer's side, the service's client on the provider's side.
     pub client: ClientId,
+    /// The consumer, where known; what search finds the record by, beside the local party.
+    pub consumer: Option<ClientId>,
+    /// The service that is called, where known.
+    pub service: Option<ServiceId>,
     /// `x-road-request-id`, when there is one.
     pub x_request_id: Option<String>,
     /// The attachments to be stored, in order.
@@ -91,10 +96,33 @@ impl DurableRecord {
 pub struct TimestampRecord {
     /// The token, DER, with the time-stamping authority's certificate.
     pub token: Bytes,
-    /// `ts-hashchainresult.xml` of a batch; `None` for a single time-stamp over the signature value.
-    pub hash_chain_result: Option<Bytes>,
-    /// The records and, in a batch, the `ts-hashchain.xml` of each.
-    pub records: Vec<(u64, Option<Bytes>)>,
+    /// What it covers.
+    pub covered: Covered,
+}
+
+/// What a time-stamp covers.
+#[derive(Debug, Clone)]
+pub enum Covered {
+    /// The signature value of one record.
+    Single(u64),
+    /// The signature documents of several records: the root of a hash tree, and its leaves in order.
+    Batch {
+        /// The value of `ts-hashchainresult.xml`.
+        root: Digest,
+        /// Each record's id and the digest of its signature document.
+        leaves: Vec<(u64, Digest)>,
+    },
+}
+
+impl Covered {
+    /// The ids of the records.
+    pub(super) fn records(&self) -> impl Iterator<Item = u64> {
+        let (single, leaves) = match self {
+            Self::Single(id) => (Some(*id), [].as_slice()),
+            Self::Batch { leaves, .. } => (None, leaves.as_slice()),
+        };
+        single.into_iter().chain(leaves.iter().map(|(id, _)| *id))
+    }
 }
 
 /// The time-stamp of one record.
@@ -129,6 +157,10 @@ pub struct RecordSummary {
     pub direction: Direction,
     /// The local party.
     pub client: ClientId,
+    /// The consumer, where known.
+    pub consumer: Option<ClientId>,
+    /// The service that is called, where known.
+    pub service: Option<ServiceId>,
     /// `x-road-request-id`.
     pub x_request_id: Option<String>,
     /// Reduced to its header fields.

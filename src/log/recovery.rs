@@ -89,6 +89,14 @@ fn scan_segment(segment: &Segment, number: u32, newest: bool, all: &mut Recovere
                 FrameKind::SignatureDocument => {
                     documents.insert(offset);
                 }
+                FrameKind::SimilarDocument => {
+                    // What is left of a document is not enough without the one that it is like.
+                    let whole = segment.frame(offset).ok().flatten();
+                    let similar = whole.and_then(|(_, payload)| payload::similar_document(&payload));
+                    if similar.is_some_and(|d| d.like.iter().any(|like| documents.contains(like))) {
+                        documents.insert(offset);
+                    }
+                }
                 FrameKind::Mark => *last_id = (*last_id).max(head.id.saturating_sub(1)),
                 FrameKind::Seal => {
                     sealed = true;
@@ -114,7 +122,7 @@ fn scan_segment(segment: &Segment, number: u32, newest: bool, all: &mut Recovere
                     let whole = segment.frame(offset).ok().flatten();
                     match whole.and_then(|(_, payload)| payload::timestamp(&payload)) {
                         Some((_, stamp)) => {
-                            index.add_timestamp(stamp.records.iter().map(|(id, _)| *id), number, offset);
+                            index.add_timestamp(stamp.covered.records(), number, offset);
                         }
                         None => index.add_damage(lost("its fields cannot be read")),
                     }

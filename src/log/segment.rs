@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::format::{self, FRAME_CRC_BYTES, FRAME_HEAD_BYTES, FrameHead, SegmentHeader};
+use super::LogError;
+use super::format::{self, FRAME_CRC_BYTES, FRAME_HEAD_BYTES, FrameHead, HeaderFault, SegmentHeader};
 
 /// Bytes of a payload that a scan shows to its visitor; the rest is only checked.
 const SCAN_PAYLOAD_BYTES: usize = 64 * 1024;
@@ -50,13 +51,16 @@ pub(super) fn list(directory: &Path) -> io::Result<Vec<u32>> {
 }
 
 impl Segment {
-    /// Opens a segment; `None` when no header copy is whole.
-    pub fn open(path: &Path) -> io::Result<Option<Self>> {
+    /// Opens a segment; `None` when no header copy is whole, an error when it is of another version of the format.
+    pub fn open(path: &Path) -> Result<Option<Self>, LogError> {
         let file = File::open(path)?;
         let mut start = vec![0; HEADER_BYTES_MAX];
         let len = read_up_to(&file, &mut start, 0)?;
-        let header = SegmentHeader::parse(start.get(..len).unwrap_or_default());
-        Ok(header.map(|header| Self { file, header, path: path.to_owned() }))
+        match SegmentHeader::parse(start.get(..len).unwrap_or_default()) {
+            Ok(header) => Ok(Some(Self { file, header, path: path.to_owned() })),
+            Err(HeaderFault::Damaged) => Ok(None),
+            Err(HeaderFault::Version(found)) => Err(LogError::Version { path: path.to_owned(), found }),
+        }
     }
 
     /// Length of the file.

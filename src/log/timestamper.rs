@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use super::LogError;
 use super::handle::LogHandle;
-use super::record::{StoredRecord, TimestampRecord};
+use super::record::{Covered, StoredRecord, TimestampRecord};
 use crate::crypto::{Digest, DigestAlgorithm};
 use crate::evidence::timestamp::{self, TimestampBatch};
 use crate::limits::TIMESTAMP_RECORDS_MAX;
@@ -127,18 +127,17 @@ impl Timestamper {
                 let imprint = timestamp::single_imprint(&record.signature.signature, self.algorithm);
                 let imprint = imprint.map_err(|error| failed(error.to_string()))?;
                 let token = client.stamp(&imprint).await?;
-                let records = vec![(record.summary.id, None)];
-                TimestampRecord { token, hash_chain_result: None, records }
+                TimestampRecord { token, covered: Covered::Single(record.summary.id) }
             }
             _ => {
-                let leaves = records.iter().map(|record| &record.signature.signature);
-                let leaves: Vec<Digest> = leaves.map(|bytes| self.algorithm.digest(bytes)).collect();
-                let batch = TimestampBatch::new(&leaves).map_err(|error| failed(error.to_string()))?;
+                let leaf = |record: &StoredRecord| {
+                    (record.summary.id, self.algorithm.digest(&record.signature.signature))
+                };
+                let leaves: Vec<(u64, Digest)> = records.iter().map(leaf).collect();
+                let digests: Vec<Digest> = leaves.iter().map(|(_, digest)| *digest).collect();
+                let batch = TimestampBatch::new(&digests).map_err(|error| failed(error.to_string()))?;
                 let token = client.stamp(&batch.imprint(self.algorithm)).await?;
-                let ids = records.iter().map(|record| record.summary.id).enumerate();
-                let records = ids.map(|(at, id)| (id, batch.chain(at))).collect();
-                let result = batch.result().clone();
-                TimestampRecord { token, hash_chain_result: Some(result), records }
+                TimestampRecord { token, covered: Covered::Batch { root: *batch.root(), leaves } }
             }
         };
         self.log.append_timestamp(stamp).await.map(drop)

@@ -19,6 +19,7 @@ use super::recovery::Tail;
 use super::sink::Sink;
 use super::storage::{AppendFile, Storage};
 use super::{payload, segment};
+use crate::evidence::SignatureData;
 use crate::limits::{LOG_COMMIT_BYTES_MAX, LOG_COMMIT_RECORDS_MAX};
 use crate::time::{SharedClock, UnixTime};
 
@@ -41,12 +42,14 @@ impl Job {
                 payload::message_head_len_max(record) as u64 + payload::attachments_len(record)
             }
             Entry::Timestamp(stamp) => {
-                let chains = stamp.records.iter().map(|(_, chain)| 12 + chain.as_ref().map_or(0, Bytes::len));
-                (stamp.token.len() + chains.sum::<usize>()) as u64
+                (stamp.token.len() + stamp.covered.records().count() * TIMESTAMP_LEAF_BYTES_MAX) as u64
             }
         }
     }
 }
+
+/// A digest, a record id and a number.
+const TIMESTAMP_LEAF_BYTES_MAX: usize = 80;
 
 /// What the writer's channel carries.
 pub(super) enum Command {
@@ -330,18 +333,10 @@ fn write_batch(
         scratch.clear();
         match &job.entry {
             Entry::Message(record) => {
-                let document = match documents.offset_of(&record.signature) {
-                    Some(offset) => offset,
-                    None => {
-                        let offset = sink.offset();
-                        payload::put_document(&mut scratch, &record.signature);
-                        sink.frame(FrameKind::SignatureDocument, 0, &scratch).map_err(write_failed)?;
-                        documents.insert(&record.signature, offset);
-                        added[0] += 1;
-                        scratch.clear();
-                        offset
-                    }
-                };
+                let written = put_document(&mut sink, documents, &mut scratch, &record.signature);
+                let (document, frames) = written.map_err(write_failed)?;
+                added[0] += frames;
+                scratch.clear();
                 let offset = sink.offset();
                 payload::put_message_head(&mut scratch, record, now, document);
                 write_message(&mut sink, record, id, &scratch).map_err(write_failed)?;
@@ -353,7 +348,7 @@ fn write_batch(
                 let offset = sink.offset();
                 payload::put_timestamp(&mut scratch, stamp, now);
                 sink.frame(FrameKind::TimestampRecord, id, &scratch).map_err(write_failed)?;
-                let records = stamp.records.iter().map(|(id, _)| *id).collect();
+                let records = stamp.covered.records().collect();
                 learned.push(Learned::Timestamp { records, offset });
                 added[2] += 1;
             }
@@ -366,6 +361,44 @@ fn write_batch(
         *count += added;
     }
     Ok((learned, len))
+}
+
+/// Stores a signature document unless the segment has it; where it is, and how many frames were written.
+fn put_document(
+    sink: &mut Sink<'_>,
+    documents: &mut Documents,
+    scratch: &mut BytesMut,
+    signature: &SignatureData,
+) -> io::Result<(u64, u64)> {
+    if let Some(offset) = documents.offset_of(signature) {
+        return Ok((offset, 0));
+    }
+    let Some((model, differing)) = documents.similar(signature) else {
+        let offset = sink.offset();
+        payload::put_document(scratch, signature);
+        sink.frame(FrameKind::SignatureDocument, 0, scratch)?;
+        documents.insert_whole(signature, offset);
+        return Ok((offset, 1));
+    };
+    let mut frames = 1;
+    let copy = match model.copy {
+        Some(copy) => copy,
+        None => {
+            let copy = sink.offset();
+            let (signature, hash_chain_result, hash_chain) = (model.signature.clone(), None, None);
+            payload::put_document(scratch, &SignatureData { signature, hash_chain_result, hash_chain });
+            sink.frame(FrameKind::SignatureDocument, 0, scratch)?;
+            scratch.clear();
+            frames += 1;
+            copy
+        }
+    };
+    model.copy = Some(copy);
+    let (offset, like) = (sink.offset(), [model.offset, copy]);
+    payload::put_similar_document(scratch, signature, like, &differing);
+    sink.frame(FrameKind::SimilarDocument, 0, scratch)?;
+    documents.insert(signature, offset);
+    Ok((offset, frames))
 }
 
 fn write_message(sink: &mut Sink<'_>, record: &Record, id: u64, head: &[u8]) -> io::Result<()> {

@@ -79,6 +79,8 @@ async fn write_log(client: &OverHttp, server: usize) -> PathBuf {
                 signature,
                 direction,
                 client,
+                consumer: None,
+                service: None,
                 x_request_id: None,
                 attachments: vec![crate::log::Body::Bytes(body)],
                 metadata_only: false,

@@ -26,6 +26,11 @@ impl TimestampBatch {
         Ok(Self { tree, result })
     }
 
+    /// The value over all signature documents.
+    pub fn root(&self) -> &Digest {
+        self.tree.root()
+    }
+
     /// `ts-hashchainresult.xml`, the same for all.
     pub fn result(&self) -> &Bytes {
         &self.result

@@ -155,6 +155,7 @@ async fn send(
         message_id: request.message_id(),
         direction: Direction::Request,
         client: request.client_id(),
+        consumer: request.client_id(),
         service: request.service_id(),
         request_id: request.request_id(),
     };
@@ -183,6 +184,7 @@ async fn log_response(
         message_id: request.message_id(),
         direction: Direction::Response,
         client: request.client_id(),
+        consumer: request.client_id(),
         service: request.service_id(),
         request_id: request.request_id(),
     };

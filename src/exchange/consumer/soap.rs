@@ -195,6 +195,7 @@ async fn sign_and_log(
         message_id: &header.message_id,
         direction: Direction::Request,
         client: &header.client,
+        consumer: &header.client,
         service: &header.service,
         request_id: Some(request_id),
     };
@@ -245,6 +246,7 @@ async fn log_response(
         message_id: &header.message_id,
         direction: Direction::Response,
         client: &request.header().client,
+        consumer: &request.header().client,
         service: &request.header().service,
         request_id: Some(request_id),
     };

@@ -144,6 +144,7 @@ async fn log_request(
         message_id: message.message_id(),
         direction: Direction::Request,
         client: &message.service_id().client(),
+        consumer: message.client_id(),
         service: message.service_id(),
         request_id: Some(request_id),
     };
@@ -317,6 +318,7 @@ async fn sign_and_log(
         message_id: request.message_id(),
         direction: Direction::Response,
         client: &provider,
+        consumer: request.client_id(),
         service: request.service_id(),
         request_id: Some(&accepted.request_id),
     };

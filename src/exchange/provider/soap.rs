@@ -182,6 +182,7 @@ async fn log_request(
         message_id: &header.message_id,
         direction: Direction::Request,
         client: &header.service.client(),
+        consumer: &header.client,
         service: &header.service,
         request_id: Some(request_id).filter(|id| !id.is_empty()),
     };
@@ -365,6 +366,7 @@ async fn sign_and_log(
         message_id: &request.message_id,
         direction: Direction::Response,
         client: &provider,
+        consumer: &request.client,
         service: &request.service,
         request_id: Some(accepted.request_id.as_str()).filter(|id| !id.is_empty()),
     };

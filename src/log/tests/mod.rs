@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::evidence::SignatureData;
-use crate::message::{ClientId, SecurityServerId};
+use crate::message::{ClientId, SecurityServerId, ServiceId};
 use crate::time::{Clock, ManualClock, UnixTime};
 
 fn block_on<F: Future>(future: F) -> F::Output {
@@ -66,6 +66,8 @@ fn record(query_id: &str, direction: Direction) -> Record {
         signature: signature("batch"),
         direction,
         client: client("consumer"),
+        consumer: Some(client("consumer")),
+        service: Some(ServiceId::new(&client("provider"), "echo", Some("v1")).unwrap()),
         x_request_id: Some("request-1".into()),
         attachments: vec![Body::Bytes(Bytes::from_static(b"body"))],
         metadata_only: false,

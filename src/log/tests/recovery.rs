@@ -185,3 +185,58 @@ fn a_segment_without_a_readable_header_is_reported_and_left_alone() {
     assert_eq!(segment::list(directory.path()).unwrap(), [1, 2, 3]);
     log.close();
 }
+
+/// A log in another version is neither read wrongly nor written on.
+#[test]
+fn a_segment_of_another_version_is_refused_in_clear_words() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut bytes = sample(directory.path());
+    let half =
+        segment::Segment::open(&only_segment(directory.path())).unwrap().unwrap().header.encoded_len() / 2;
+    (bytes[8], bytes[half + 8]) = (1, 1);
+    std::fs::write(only_segment(directory.path()), &bytes).unwrap();
+    let error = LogHandle::open(config(directory.path()), clock()).err().unwrap();
+    assert!(matches!(error, LogError::Version { found: 1, .. }));
+    assert!(error.to_string().contains("is in version 1 of the message log's format"), "{error}");
+    assert!(matches!(LogReader::open(directory.path()), Err(LogError::Version { .. })));
+}
+
+/// Documents of one signer depend on a first one, which is there twice: a flipped byte costs one batch.
+#[test]
+fn a_flipped_byte_costs_the_records_of_one_batch_even_where_documents_are_alike() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path());
+    for at in 0..6 {
+        append(&log, Record { signature: long_signature(at / 2), ..request(&format!("q{at}")) });
+    }
+    log.close();
+    let bytes = std::fs::read(only_segment(directory.path())).unwrap();
+    assert!(bytes.len() < 3 * 4000 + 6 * 400, "only what differs is stored: {}", bytes.len());
+    let kinds = frames(directory.path()).into_iter().map(|(_, kind, _)| kind);
+    let documents = |kind: &FrameKind| *kind != FrameKind::MessageRecord;
+    let (whole, similar) = (FrameKind::SignatureDocument, FrameKind::SimilarDocument);
+    assert_eq!(kinds.filter(documents).collect::<Vec<_>>(), [whole, whole, similar, similar]);
+    let copy = tempfile::tempdir().unwrap();
+    for at in (0..bytes.len()).step_by(3) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x40;
+        std::fs::write(only_segment(copy.path()), &damaged).unwrap();
+        let reader = LogReader::open(copy.path()).unwrap();
+        let whole = (1..=6).filter(|id| match reader.read(*id) {
+            Ok(record) => {
+                assert_eq!(record.signature, long_signature((*id as usize - 1) / 2), "byte {at}");
+                true
+            }
+            Err(_) => false,
+        });
+        assert!(whole.count() >= 4, "byte {at}");
+    }
+}
+
+/// A batch's signature in the usual proportions: much that is the same for its signer, some that is not.
+fn long_signature(batch: usize) -> SignatureData {
+    let certificate = format!("<ds:X509Certificate>{}</ds:X509Certificate>", "c".repeat(3500));
+    let value = format!("{batch}").repeat(300);
+    let text = format!("<ds:SignatureValue>{value}</ds:SignatureValue>{certificate}");
+    SignatureData { signature: text.into(), ..signature("batch") }
+}
