@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use hermod::log::{Direction, LogReader, StoredRecord};
 use hermod::sandbox::client::Client;
-use hermod::sandbox::proof::{Conf, judge_record};
+use hermod::sandbox::proof::{Conf, RecordJudge};
 use hermod::sandbox::tour;
 use serde::Serialize;
 
@@ -179,6 +179,7 @@ impl Case {
         let reader = LogReader::open(log).map_err(|e| format!("the log of {code} cannot be read: {e}"))?;
         let mut side =
             Side { records: 0, documents: Default::default(), marks: Vec::new(), failures: Vec::new() };
+        let mut judge = RecordJudge::new(&self.conf);
         for record in reader.iter() {
             let record = match record {
                 Ok(record) => record,
@@ -192,7 +193,7 @@ impl Case {
             side.documents.insert(crc32fast::hash(&record.signature.signature));
             self.judged.fetch_add(1, Ordering::Relaxed);
             let direction = record.summary.direction;
-            match self.judge(&record, index, consumer) {
+            match self.judge(&mut judge, &record, index, consumer) {
                 Ok(()) => side.marks.push((index, mark(consumer, direction))),
                 Err(reason) => side.failures.push(format!(
                     "{code}: {direction:?} {} (record {}): {reason}",
@@ -203,10 +204,16 @@ impl Case {
         Ok(side)
     }
 
-    fn judge(&self, record: &StoredRecord, index: u32, consumer: bool) -> Result<(), String> {
+    fn judge(
+        &self,
+        judge: &mut RecordJudge,
+        record: &StoredRecord,
+        index: u32,
+        consumer: bool,
+    ) -> Result<(), String> {
         // A reduced record cannot verify: it no longer has what was signed.
         if self.bodies {
-            judge_record(record, &self.conf)?;
+            judge.judge(record)?;
         }
         let Some((class, outcome, check)) = self.outcomes.get(index) else {
             return Err("no such message was sent".to_owned());

@@ -4,7 +4,7 @@
 //! * [`verify`], [`VerificationCache`]: signatures checked in full, or once for a whole batch.
 //! * [`hash_chain`]: Merkle trees over a batch and the path of one message through them.
 //! * [`asic`]: ASiC-E containers, read strictly and written as official servers write them.
-//! * [`judge()`]: the verdict on a container, at the time of its time-stamp; [`conf`]: what it is judged by.
+//! * [`judge()`], [`Judge`]: the verdict on a container, or on many, at the time of their time-stamps; [`conf`]: what it is judged by.
 //! * [`timestamp`]: RFC 3161 time-stamps, single and batch.
 
 pub mod asic;
@@ -15,7 +15,7 @@ mod part;
 mod signature;
 pub mod timestamp;
 
-pub use judge::{Attachments, Verdict, Warning, conf, judge};
+pub use judge::{Attachments, Judge, Verdict, Warning, conf, judge};
 pub use part::{
     PartName, SIGNATURE_DOCUMENT, SIGNATURE_HASH_CHAIN, SIGNATURE_HASH_CHAIN_RESULT, TIMESTAMP_HASH_CHAIN,
     TIMESTAMP_HASH_CHAIN_RESULT,

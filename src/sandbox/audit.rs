@@ -10,7 +10,7 @@ use super::client::Client;
 use super::ecosystem::Ecosystem;
 use super::error::SandboxError;
 use super::plan::ServerPlan;
-use super::proof::{self, Conf};
+use super::proof::{Conf, RecordJudge};
 use super::report::LogRecords;
 use super::tour;
 use super::traffic::Traffic;
@@ -116,6 +116,7 @@ fn judge_log(
     conf: &Conf,
 ) -> Result<Side, SandboxError> {
     let mut side = Side { records: 0, signatures: HashSet::new(), proved: Vec::new(), failures: Vec::new() };
+    let mut judge = RecordJudge::new(conf);
     for record in open(log)?.iter() {
         let record: StoredRecord = record.map_err(|e| unreadable(log, e))?;
         let summary = &record.summary;
@@ -124,7 +125,7 @@ fn judge_log(
         }
         side.records += 1;
         side.signatures.insert(crypto::sha256(&record.signature.signature));
-        match proof::judge_record(&record, conf) {
+        match judge.judge(&record) {
             Ok(_) => side.proved.push((summary.query_id.clone(), summary.direction)),
             Err(reason) => side.failures.push(format!(
                 "{}: {:?} {} (record {}): {reason}",

@@ -1,19 +1,21 @@
 //! The code of `hermod verify` on the sandbox's own evidence.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use axum::body::Bytes;
 
 use super::ecosystem::Ecosystem;
 use super::error::SandboxError;
 use super::plan::INSTANCE;
-use crate::evidence::{Verdict, conf, judge};
+use crate::evidence::{Judge, Verdict, conf, judge};
 use crate::log::StoredRecord;
 use crate::trust::{GlobalConf, Part, PartKind, Policy};
 
-/// What containers are judged by.
+/// What containers are judged by. Cheap to clone.
+#[derive(Clone)]
 pub struct Conf {
-    global_conf: GlobalConf,
+    global_conf: Arc<GlobalConf>,
     policy: Policy,
 }
 
@@ -34,7 +36,7 @@ impl Conf {
         let parts = [part(PartKind::Shared, parts.shared), part(PartKind::Private, parts.private)];
         let global_conf = GlobalConf::from_parts(INSTANCE, &parts, None)
             .map_err(|e| SandboxError::Evidence(e.to_string()))?;
-        Ok(Self { global_conf, policy: Policy::default() })
+        Ok(Self { global_conf: Arc::new(global_conf), policy: Policy::default() })
     }
 
     /// What `GET /verificationconf` delivered.
@@ -43,17 +45,39 @@ impl Conf {
     /// When the file cannot be read or holds no global configuration.
     pub fn load(path: &Path) -> Result<Self, SandboxError> {
         let global_conf = conf::load(path).map_err(|e| SandboxError::Evidence(e.to_string()))?;
-        Ok(Self { global_conf, policy: Policy::default() })
+        Ok(Self { global_conf: Arc::new(global_conf), policy: Policy::default() })
     }
 }
 
-/// Judges a record of a message log as the container that `GET /asic` would deliver.
-///
-/// # Errors
-/// Why it is not valid.
-pub fn judge_record(record: &StoredRecord, conf: &Conf) -> Result<Verdict, String> {
-    let container = record.container().map_err(|e| e.to_string())?;
-    judge_bytes(container.to_bytes(record.summary.time).into(), conf)
+/// Judges the records of a message log one after the other, each as the container that `GET /asic` would deliver.
+pub struct RecordJudge {
+    conf: Conf,
+    judge: Judge,
+    judged: usize,
+}
+
+/// Of so many records one is packed and judged as a file would be, without what was remembered of others.
+const PACKED_ONE_IN: usize = 256;
+
+impl RecordJudge {
+    /// Remembers nothing of other records yet.
+    pub fn new(conf: &Conf) -> Self {
+        let judge = Judge::new(Arc::clone(&conf.global_conf), conf.policy);
+        Self { conf: conf.clone(), judge, judged: 0 }
+    }
+
+    /// The verdict on one record.
+    ///
+    /// # Errors
+    /// Why it is not valid.
+    pub fn judge(&mut self, record: &StoredRecord) -> Result<Verdict, String> {
+        let container = record.container().map_err(|e| e.to_string())?;
+        self.judged += 1;
+        if self.judged % PACKED_ONE_IN == 1 {
+            judge_bytes(container.to_bytes(record.summary.time).into(), &self.conf)?;
+        }
+        valid(self.judge.judge(&container))
+    }
 }
 
 /// Judges a downloaded container and says what it proves, in one paragraph.
@@ -82,7 +106,10 @@ pub fn judge_files(container: &Path, conf: &Path) -> Result<String, SandboxError
 }
 
 fn judge_bytes(container: Bytes, conf: &Conf) -> Result<Verdict, String> {
-    let verdict = judge(&container, &conf.global_conf, &conf.policy);
+    valid(judge(&container, &conf.global_conf, &conf.policy))
+}
+
+fn valid(verdict: Verdict) -> Result<Verdict, String> {
     match &verdict.error {
         None => Ok(verdict),
         Some(error) => Err(error.to_string()),

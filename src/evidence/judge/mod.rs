@@ -1,25 +1,25 @@
 //! The verdict on a container: who signed what, and when it existed.
 
 pub mod conf;
+mod memory;
 mod message;
 mod timestamp;
 mod verdict;
 
 use bytes::Bytes;
 
+pub use self::memory::Judge;
+use self::memory::{Facts, Memory};
 pub use self::verdict::{Attachments, Verdict, Warning};
 use super::asic::Container;
 use super::hash_chain::{ChainInput, ChainRequest, InputValue, verify_chain};
 use super::timestamp::VerifiedTimestamp;
 use super::{
-    PartName, SIGNATURE_HASH_CHAIN, SIGNATURE_HASH_CHAIN_RESULT, SignatureData, SignedPart,
-    VerifiedSignature, VerifyMode, VerifyRequest, verify as verify_signature,
+    PartName, SIGNATURE_HASH_CHAIN, SignatureData, SignedPart, VerifiedSignature, VerifyMode, VerifyRequest,
 };
 use crate::crypto::DigestAlgorithm;
-use crate::limits;
 use crate::message::{ErrorCode, XRoadError};
 use crate::trust::{GlobalConf, Policy};
-use crate::xml::{Document, Limits, Node};
 
 /// Judges a container against a configuration, at the time of its own time-stamp (`signature.md` 8.1 and its last
 /// section). Opens nothing, and needs an amount of time and memory that the limits bound.
@@ -27,35 +27,44 @@ use crate::xml::{Document, Limits, Node};
 /// Everything that the verdict shows was taken from the bytes that were verified; of an invalid container it shows
 /// nothing but the reason.
 pub fn judge(bytes: &Bytes, global_conf: &GlobalConf, policy: &Policy) -> Verdict {
-    examine(bytes, global_conf, policy).unwrap_or_else(Verdict::invalid)
+    let judged = Container::parse(bytes)
+        .and_then(|container| examine(&container, global_conf, policy, &mut Memory::default()));
+    judged.unwrap_or_else(Verdict::invalid)
 }
 
 /// The steps, each with its error.
-fn examine(bytes: &Bytes, global_conf: &GlobalConf, policy: &Policy) -> Result<Verdict, XRoadError> {
-    let container = Container::parse(bytes)?;
-    let document = parse_signature(&container.signature)?;
-    refers_to_message(&document)?;
-    let stamp = timestamp::verify(&container, &document, global_conf, policy)?;
+fn examine(
+    container: &Container,
+    global_conf: &GlobalConf,
+    policy: &Policy,
+    memory: &mut Memory,
+) -> Result<Verdict, XRoadError> {
+    let facts = memory.facts(&container.signature)?;
+    if !facts.refers_to_message && !facts.refers_to_chain {
+        return Err(malformed("the signature does not refer to the message"));
+    }
+    let stamp = timestamp::verify(container, &facts, global_conf, policy, memory)?;
     let claim = message::claim(&container.message)?;
-    let parts = parts(&container);
-    let data = signature_data(&container);
-    let signature = verify_signature(&VerifyRequest {
-        data: &data,
-        parts: &parts,
-        signer: &claim.signer,
-        at: stamp.time,
-        global_conf,
-        policy,
-        mode: VerifyMode::Container,
-    })
-    .map_err(|error| {
-        chain_fault(&container, &document, policy).filter(|_| is_value_fault(&error)).unwrap_or(error)
-    })?;
-    refuse_uncovered_entries(&container)?;
+    let parts = parts(container);
+    let data = signature_data(container);
+    let signature = memory
+        .signature(&VerifyRequest {
+            data: &data,
+            parts: &parts,
+            signer: &claim.signer,
+            at: stamp.time,
+            global_conf,
+            policy,
+            mode: VerifyMode::Container,
+        })
+        .map_err(|error| {
+            chain_fault(container, &facts, policy).filter(|_| is_value_fault(&error)).unwrap_or(error)
+        })?;
+    refuse_uncovered_entries(container)?;
     Ok(Verdict {
         error: None,
-        attachments: attachments(&container, &signature)?,
-        warnings: warnings(&container, &document, claim.has_duplicate_header, &stamp, &signature),
+        attachments: attachments(container, &signature)?,
+        warnings: warnings(container, &facts, claim.has_duplicate_header, &stamp, &signature),
         signer: Some(claim.signer),
         signing_certificate: Some(signature.sign_certificate().clone()),
         time: Some(stamp.time),
@@ -63,10 +72,8 @@ fn examine(bytes: &Bytes, global_conf: &GlobalConf, policy: &Policy) -> Result<V
     })
 }
 
-fn parse_signature(signature: &[u8]) -> Result<Document<'_>, XRoadError> {
-    Document::parse(signature, &Limits::bytes(limits::SIGNATURE_BYTES_MAX)).map_err(|error| {
-        XRoadError::new(ErrorCode::InvalidXml, format!("the signature document is not XML: {error}"))
-    })
+fn malformed(what: &'static str) -> XRoadError {
+    XRoadError::new(ErrorCode::MalformedSignature, what)
 }
 
 /// The message and all attachments that are there, with their bytes.
@@ -133,8 +140,8 @@ fn is_value_fault(error: &XRoadError) -> bool {
 
 /// What is wrong with the hash chain of a signature whose value does not hold: official servers look at the chain
 /// first and name its fault. It has been refused by now; this only finds the better word for it.
-fn chain_fault(container: &Container, document: &Document<'_>, policy: &Policy) -> Option<XRoadError> {
-    let files = container.signature_chain.as_ref().filter(|_| refers_to_chain(document))?;
+fn chain_fault(container: &Container, facts: &Facts, policy: &Policy) -> Option<XRoadError> {
+    let files = container.signature_chain.as_ref().filter(|_| facts.refers_to_chain)?;
     let request = ChainRequest {
         result: &files.result,
         chains: &[(SIGNATURE_HASH_CHAIN, &files.chain)],
@@ -146,32 +153,16 @@ fn chain_fault(container: &Container, document: &Document<'_>, policy: &Policy) 
     Some(XRoadError::from(error).within(ErrorCode::MalformedSignature))
 }
 
-fn refers_to_message(document: &Document<'_>) -> Result<(), XRoadError> {
-    if refers_to(document, "/message.xml") || refers_to_chain(document) {
-        return Ok(());
-    }
-    Err(XRoadError::new(ErrorCode::MalformedSignature, "the signature does not refer to the message"))
-}
-
-fn refers_to_chain(document: &Document<'_>) -> bool {
-    refers_to(document, SIGNATURE_HASH_CHAIN_RESULT)
-}
-
-fn refers_to(document: &Document<'_>, uri: &str) -> bool {
-    let is_reference = |node: Node<'_>| node.local() == "Reference" && node.attribute("URI") == Some(uri);
-    document.root().descendants().any(is_reference)
-}
-
 fn warnings(
     container: &Container,
-    document: &Document<'_>,
+    facts: &Facts,
     has_duplicate_header: bool,
     stamp: &VerifiedTimestamp,
     signature: &VerifiedSignature,
 ) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let has_stray_chain = container.other_entries.iter().any(|name| is_unused_chain(name));
-    if has_stray_chain || (container.signature_chain.is_some() && !refers_to_chain(document)) {
+    if has_stray_chain || (container.signature_chain.is_some() && !facts.refers_to_chain) {
         warnings.push(Warning::UnusedHashChain);
     }
     let unknown = container.other_entries.iter().filter(|name| !is_unused_chain(name));
