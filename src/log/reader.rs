@@ -96,6 +96,15 @@ impl LogReader {
         })
     }
 
+    /// These records, one at a time: neighbours share what they have in common.
+    pub(super) fn read_each(
+        &self,
+        ids: Vec<u64>,
+    ) -> impl Iterator<Item = (u64, Result<StoredRecord, LogError>)> {
+        let mut last = Last::default();
+        ids.into_iter().map(move |id| (id, self.read_with(id, &mut last)))
+    }
+
     /// Every message record from id `from` on. Records that cannot be read come as errors.
     pub fn iter_from(&self, from: u64) -> impl Iterator<Item = Result<StoredRecord, LogError>> + '_ {
         let (mut next, mut last) = (Some(from), Last::default());

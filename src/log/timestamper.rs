@@ -2,6 +2,7 @@
 //!
 //! The queue of waiting records is the log itself, so it survives a restart.
 
+use std::collections::VecDeque;
 use std::future::Future;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use tokio::sync::Mutex;
 
 use super::LogError;
 use super::handle::LogHandle;
-use super::record::{Covered, StoredRecord, TimestampRecord};
+use super::record::{Covered, TimestampRecord};
 use crate::crypto::{Digest, DigestAlgorithm};
 use crate::evidence::timestamp::{self, TimestampBatch};
 use crate::limits::TIMESTAMP_RECORDS_MAX;
@@ -52,11 +53,11 @@ impl Timestamper {
     pub async fn run_once<C: TimestampClient>(&self, client: &C) -> Result<StampOutcome, XRoadError> {
         let mut retrying = self.retrying.lock().await;
         let limit = if *retrying { 1 } else { self.records_max };
-        let records = self.readable(limit);
-        let count = records.len();
+        let waiting = self.waiting(limit);
+        let count = waiting.leaves.len();
         let result = match count {
             0 => Ok(()),
-            _ => self.stamp(client, &records).await,
+            _ => self.stamp(client, waiting).await,
         };
         let waiting = self.log.reader().unstamped_count();
         match result {
@@ -74,13 +75,14 @@ impl Timestamper {
         }
     }
 
-    /// Runs until no record waits. Returns how many were stamped.
+    /// Runs until no record waits that waits now: what is logged meanwhile is the next call's. Returns how many were
+    /// stamped.
     pub async fn run_until_none_waits<C: TimestampClient>(&self, client: &C) -> Result<usize, XRoadError> {
-        let mut stamped = 0;
+        let (now, mut stamped) = (self.log.reader().unstamped_count(), 0);
         loop {
             let outcome = self.run_once(client).await?;
             stamped += outcome.stamped;
-            if outcome.waiting == 0 || outcome.stamped == 0 {
+            if outcome.waiting == 0 || outcome.stamped == 0 || stamped >= now {
                 return Ok(stamped);
             }
         }
@@ -93,16 +95,18 @@ impl Timestamper {
         if record.stamp.is_some() {
             return Ok(());
         }
-        self.stamp(client, std::slice::from_ref(&record)).await
+        let mut waiting = Waiting::default();
+        waiting.add(id, record.signature.signature, self.algorithm);
+        self.stamp(client, waiting).await
     }
 
     /// Waiting records; one that cannot be read is reported, left without time-stamp, and not tried again.
-    fn readable(&self, limit: usize) -> Vec<StoredRecord> {
+    fn waiting(&self, limit: usize) -> Waiting {
         let reader = self.log.reader();
-        let mut records = Vec::new();
-        for id in reader.unstamped(limit) {
-            match reader.read(id) {
-                Ok(record) => records.push(record),
+        let mut waiting = Waiting::default();
+        for (id, record) in reader.read_each(reader.unstamped(limit)) {
+            match record {
+                Ok(record) => waiting.add(id, record.signature.signature, self.algorithm),
                 Err(LogError::Io(error)) => {
                     tracing::error!(%error, id, "a record cannot be read to be time-stamped");
                     break;
@@ -113,33 +117,50 @@ impl Timestamper {
                 }
             }
         }
-        records
+        waiting
     }
 
-    async fn stamp<C: TimestampClient>(
-        &self,
-        client: &C,
-        records: &[StoredRecord],
-    ) -> Result<(), XRoadError> {
+    async fn stamp<C: TimestampClient>(&self, client: &C, waiting: Waiting) -> Result<(), XRoadError> {
         let failed = |text: String| XRoadError::new(ErrorCode::TimestampingFailed, text);
-        let stamp = match records {
-            [record] => {
-                let imprint = timestamp::single_imprint(&record.signature.signature, self.algorithm);
+        let stamp = match (waiting.leaves.as_slice(), waiting.documents.front()) {
+            ([(id, _)], Some((document, _))) => {
+                let imprint = timestamp::single_imprint(document, self.algorithm);
                 let imprint = imprint.map_err(|error| failed(error.to_string()))?;
                 let token = client.stamp(&imprint).await?;
-                TimestampRecord { token, covered: Covered::Single(record.summary.id) }
+                TimestampRecord { token, covered: Covered::Single(*id) }
             }
             _ => {
-                let leaf = |record: &StoredRecord| {
-                    (record.summary.id, self.algorithm.digest(&record.signature.signature))
-                };
-                let leaves: Vec<(u64, Digest)> = records.iter().map(leaf).collect();
-                let digests: Vec<Digest> = leaves.iter().map(|(_, digest)| *digest).collect();
+                let digests: Vec<Digest> = waiting.leaves.iter().map(|(_, digest)| *digest).collect();
                 let batch = TimestampBatch::new(&digests).map_err(|error| failed(error.to_string()))?;
                 let token = client.stamp(&batch.imprint(self.algorithm)).await?;
-                TimestampRecord { token, covered: Covered::Batch { root: *batch.root(), leaves } }
+                let covered = Covered::Batch { root: *batch.root(), leaves: waiting.leaves };
+                TimestampRecord { token, covered }
             }
         };
         self.log.append_timestamp(stamp).await.map(drop)
+    }
+}
+
+/// Signature documents in turn among records in a row: those of requests and those of responses.
+const DOCUMENTS_IN_TURN_MAX: usize = 16;
+
+/// Records to be stamped: the digest of each one's signature document. Thousands of them fit into a megabyte.
+#[derive(Default)]
+struct Waiting {
+    leaves: Vec<(u64, Digest)>,
+    /// The documents that were seen last, and their digests: the next record's is mostly one of them.
+    documents: VecDeque<(Bytes, Digest)>,
+}
+
+impl Waiting {
+    fn add(&mut self, id: u64, document: Bytes, algorithm: DigestAlgorithm) {
+        let known = self.documents.iter().find(|(known, _)| *known == document).map(|(_, digest)| *digest);
+        let digest = known.unwrap_or_else(|| {
+            let digest = algorithm.digest(&document);
+            self.documents.truncate(DOCUMENTS_IN_TURN_MAX - 1);
+            self.documents.push_front((document, digest));
+            digest
+        });
+        self.leaves.push((id, digest));
     }
 }
