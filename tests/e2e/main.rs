@@ -12,6 +12,7 @@ mod durability;
 mod errors;
 mod failover;
 mod http;
+mod monitoring;
 mod operation;
 mod outages;
 mod soap;

@@ -1,6 +1,7 @@
-//! Metaservices: what a provider offers (`transport.md` 7.1, 7.2; PR-META, PR-MREST).
+//! Metaservices: what a provider offers (`transport.md` 7.1, 7.2; PR-META, PR-MREST), and what the server tells of itself.
 
 mod download;
+mod monitoring;
 mod openapi;
 mod rest;
 mod soap;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 
-use super::{download, wsdl};
+use super::{download, monitoring, wsdl};
 use crate::exchange::body::Hashing;
 use crate::exchange::context::Worker;
 use crate::exchange::incoming::Attachment;
@@ -28,9 +28,10 @@ pub struct Answer {
     pub content_type: String,
 }
 
-/// Whether a request is one for a metaservice: by its service code alone.
-pub fn claims(header: &SoapHeader) -> bool {
+/// Whether a request is one for a metaservice: by its service code alone, or one for this server's monitoring.
+pub fn claims(worker: &Worker, header: &SoapHeader) -> bool {
     matches!(header.service.service_code(), "listMethods" | "allowedMethods" | "getWsdl")
+        || monitoring::claims(worker, header)
 }
 
 /// Answers. Errors: `invalid_request`, `unknown_service`, `service_type`, `internal_error`.
@@ -41,6 +42,9 @@ pub async fn answer(
     request: &SoapMessage,
 ) -> Result<Answer, XRoadError> {
     let header = request.header();
+    if monitoring::claims(worker, header) {
+        return monitoring::answer(worker, trust, request).await;
+    }
     let provider = header.service.client();
     match header.service.service_code() {
         "getWsdl" => get_wsdl(worker, registry, request).await,

@@ -51,7 +51,7 @@ pub async fn exchange(
         Ok(accepted) => accepted,
         Err(error) => return refuse(worker, exchange, seen.error(error, SERVER_PROXY)).await,
     };
-    if metaservice::claims_soap(accepted.request.message.header()) {
+    if metaservice::claims_soap(worker, accepted.request.message.header()) {
         return metaservice_reply(worker, &trust, &accepted, exchange, seen).await;
     }
     seen.request_out();
@@ -126,7 +126,7 @@ async fn accept(
     incoming.read_rest(exchange).await.map_err(within)?;
     seen.request_received(&incoming);
     incoming.signature()?;
-    if !metaservice::claims_soap(request.header()) {
+    if !metaservice::claims_soap(worker, request.header()) {
         check_access(trust, &registry, &request)?;
     }
     let bytes = request.bytes().clone();
