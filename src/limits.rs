@@ -133,5 +133,7 @@ pub const OCSP_CHECKS_MAX: usize = 10_000;
 pub const RESEND_BYTES_MAX: usize = 1024 * 1024;
 /// Services whose health is watched; callers can name services that are not there.
 pub const MONITORED_SERVICES_MAX: usize = 10_000;
+/// Processes of the host that are told to the owner.
+pub const MONITORED_PROCESSES_MAX: usize = 4096;
 /// A WSDL or OpenAPI description.
 pub const DESCRIPTION_BYTES_MAX: usize = 10 * 1024 * 1024;

@@ -79,6 +79,7 @@ impl Appliance {
         let stamper =
             start_control(&control, &config, &clock, &trust, &signer, &log, &authentication, &fetchers);
         let internal = internal_tls(&config)?;
+        let shared_clock = Arc::clone(&clock);
         let (monitoring, recording) = monitoring::start(&control, &config, &clock, &trust, &registry);
         let shared = Arc::new(Shared {
             config: Arc::clone(&config),
@@ -97,6 +98,7 @@ impl Appliance {
             control: control.handle().clone(),
             spool_directory: spool_directory(&config)?,
             counters: Counters::default(),
+            environment: monitoring::watch_host(&control, &config, &shared_clock),
             monitoring: Arc::clone(&monitoring),
         });
         metrics::serve(&control, Arc::clone(&shared), fetchers)?;

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::control::SharedTrust;
-use crate::control::monitoring::{Monitoring, Surroundings};
+use crate::control::monitoring::{Environment, Monitoring, Surroundings};
 use crate::registry::Registry;
 use crate::time::SharedClock;
 
@@ -39,6 +39,16 @@ pub(super) fn start(
     };
     let task = control.spawn(Arc::clone(&monitoring).run(surroundings));
     (Arc::clone(&monitoring), Recording { monitoring, task })
+}
+
+/// Samples the host, where its figures may be asked for.
+pub(super) fn watch_host(control: &Runtime, config: &Config, clock: &SharedClock) -> Arc<Environment> {
+    let environment = Arc::new(Environment::new("/"));
+    if config.monitoring.environmental {
+        let (sampled, clock) = (Arc::clone(&environment), Arc::clone(clock));
+        control.spawn(async move { sampled.run(clock).await });
+    }
+    environment
 }
 
 impl Recording {

@@ -224,6 +224,8 @@ fn monitoring(section: &mut Section<'_>, root: &Path) -> Monitoring {
         payload_records_max: section.number("payload_records_max", 1..=1_000_000).unwrap_or(10_000),
         available_after_secs: section.number("available_after_secs", 1..=3600).unwrap_or(60),
         health_period_secs: section.number("health_period_secs", 60..=86_400).unwrap_or(600),
+        environmental: section.switch("environmental").unwrap_or(true),
+        limit_remote_data_set: section.switch("limit_remote_data_set").unwrap_or(false),
     }
 }
 

@@ -327,6 +327,10 @@ pub struct Monitoring {
     pub available_after_secs: u32,
     /// Health figures are over this period, in seconds. Default 600.
     pub health_period_secs: u32,
+    /// Tell the owner and the central monitoring client how the host fares. Default true.
+    pub environmental: bool,
+    /// Tell the latter version, operating system and certificates only. Default false.
+    pub limit_remote_data_set: bool,
 }
 
 /// `[logging]`: what the server tells its operator (not the message log).

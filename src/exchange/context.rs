@@ -14,7 +14,7 @@ use super::peer_ocsp::PeerOcsp;
 use super::random::{Entropy, uuid};
 use super::selection::FastestAddresses;
 use crate::config::Config;
-use crate::control::monitoring::Monitoring;
+use crate::control::monitoring::{Environment, Monitoring};
 use crate::crypto::{Certificate, Digest};
 use crate::evidence::{SignatureData, VerificationCache};
 use crate::log::LogHandle;
@@ -59,6 +59,8 @@ pub struct Shared {
     pub spool_directory: PathBuf,
     /// Figures for metrics.
     pub counters: Counters,
+    /// How the host fares.
+    pub environment: Arc<Environment>,
     /// Takes a record of each exchange.
     pub monitoring: Arc<Monitoring>,
 }

@@ -249,5 +249,32 @@ fn operational_and_health_data_are_told_to_those_who_may_ask_in_the_form_that_co
         );
         assert!(none.contains("<om:servicesEvents></om:servicesEvents>"), "{none}");
     });
+    let metrics = |asker: Asker, body: &str| {
+        let asked = query(asker, ("200", "ss2"), "getSecurityServerMetrics", body);
+        let port = if asker == owner { provider_port } else { world.client_port() };
+        http::send(port, &asked)
+    };
+    cases.case("environmental data for the owner", || {
+        let text = metrics(owner, "<mon:getSecurityServerMetrics/>").text();
+        for part in [
+            "<mon:name>SERVER:SANDBOX/GOV/200/ss2</mon:name>",
+            "<mon:stringMetric><mon:name>proxyVersion</mon:name><mon:value>7.8.0</mon:value></mon:stringMetric>",
+            "<mon:metricSet><mon:name>systemMetrics</mon:name>",
+            "<mon:histogramMetric><mon:name>SystemCpuLoad</mon:name><mon:updated>",
+            "<mon:numericMetric><mon:name>DiskSpaceTotal_/</mon:name>",
+            "<mon:name>certificateType</mon:name><mon:value>AUTH_OR_SIGN</mon:value>",
+            "<mon:name>Xroad Processes</mon:name><mon:metricSet>",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let filter = "<mon:getSecurityServerMetrics><mon:outputSpec><mon:outputField>TotalSwapSpace</mon:outputField>\
+                      </mon:outputSpec></mon:getSecurityServerMetrics>";
+        let text = metrics(owner, filter).text();
+        assert!(text.contains("TotalSwapSpace") && !text.contains("Certificates"), "{text}");
+    });
+    cases.case("environmental data for others", || {
+        let answer = metrics(consumer, "<mon:getSecurityServerMetrics/>");
+        assert_eq!(error_code(&answer), "server.serverproxy.access_denied");
+    });
     cases.finish();
 }

@@ -5,6 +5,7 @@
 //! cannot be written costs records, not messages.
 
 mod address;
+mod environment;
 mod health;
 mod query;
 mod record;
@@ -22,6 +23,7 @@ use arc_swap::ArcSwap;
 use crossbeam::queue::ArrayQueue;
 use tokio::sync::{Notify, Semaphore};
 
+pub use environment::{Environment, Histogram, Metric};
 pub use health::{Health, PeriodStatistics, ServiceHealth, Spread};
 pub use query::{Criteria, Page, QueryError};
 pub use record::{OperationalRecord, RestCall, Role, Sizes};

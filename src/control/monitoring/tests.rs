@@ -163,6 +163,8 @@ fn settings(folder: &std::path::Path) -> config::Monitoring {
         payload_records_max: 3,
         available_after_secs: 60,
         health_period_secs: 600,
+        environmental: false,
+        limit_remote_data_set: false,
     }
 }
 

@@ -7,5 +7,6 @@ mod rest;
 mod soap;
 mod wsdl;
 
+pub use monitoring::check_access as check_soap_access;
 pub use rest::{answer as answer_rest, claims as claims_rest};
 pub use soap::{Answer as SoapAnswer, answer as answer_soap, claims as claims_soap};

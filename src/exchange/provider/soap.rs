@@ -126,7 +126,9 @@ async fn accept(
     incoming.read_rest(exchange).await.map_err(within)?;
     seen.request_received(&incoming);
     incoming.signature()?;
-    if !metaservice::claims_soap(worker, request.header()) {
+    if metaservice::claims_soap(worker, request.header()) {
+        metaservice::check_soap_access(worker, trust, request.header())?;
+    } else {
         check_access(trust, &registry, &request)?;
     }
     let bytes = request.bytes().clone();

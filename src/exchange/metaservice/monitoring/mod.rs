@@ -1,7 +1,8 @@
 //! What the owner, the central monitoring client and, about themselves, others are told of this server: operational
-//! records and health figures (PR-OPMON).
+//! records and health figures (PR-OPMON), and environmental figures.
 
 mod answer;
+mod environment;
 mod health;
 mod operational;
 mod request;
@@ -20,12 +21,24 @@ const PREFIX: &str = "server.serverproxy.opmonitor";
 const OPERATIONAL_DATA: &str = "getSecurityServerOperationalData";
 const HEALTH_DATA: &str = "getSecurityServerHealthData";
 
-/// Whether a request is one for operational monitoring: the server's owner, as a member, is the provider.
+/// Whether a request is one for monitoring: the server's owner, as a member, is the provider. Environmental monitoring
+/// has no version, operational monitoring any.
 pub fn claims(worker: &Worker, header: &SoapHeader) -> bool {
-    let of_owner = || header.service.client() == worker.shared.config.server_id.owner().client();
-    matches!(header.service.service_code(), OPERATIONAL_DATA | HEALTH_DATA)
-        && worker.shared.monitoring.is_on()
-        && of_owner()
+    let config = &worker.shared.config;
+    let is_on = match header.service.service_code() {
+        OPERATIONAL_DATA | HEALTH_DATA => config.monitoring.operational,
+        environment::METRICS => config.monitoring.environmental && header.service.service_version().is_none(),
+        _ => return false,
+    };
+    is_on && header.service.client() == config.server_id.owner().client()
+}
+
+/// Step, before the signature is verified: whoever asks may ask for this at all. Error: `access_denied`.
+pub fn check_access(worker: &Worker, trust: &TrustSnapshot, header: &SoapHeader) -> Result<(), XRoadError> {
+    match header.service.service_code() {
+        environment::METRICS if claims(worker, header) => environment::check_access(worker, trust, header),
+        _ => Ok(()),
+    }
 }
 
 /// Answers. Errors: `server.serverproxy.opmonitor.client.invalid_request`, `….internal_error`.
@@ -36,6 +49,7 @@ pub async fn answer(
 ) -> Result<SoapAnswer, XRoadError> {
     match request.header().service.service_code() {
         OPERATIONAL_DATA => operational::answer(worker, trust, request).await,
+        environment::METRICS => environment::answer(worker, request).await,
         _ => health::answer(worker, request),
     }
 }
