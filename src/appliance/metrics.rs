@@ -44,8 +44,9 @@ pub(super) fn serve(
     fetchers: Fetchers,
 ) -> Result<(), StartError> {
     let Some(address) = shared.config.admin.listen else { return Ok(()) };
+    let health = Arc::clone(&shared.health);
     let source = Arc::new(move || render(&shared, &fetchers));
-    let admin = Admin::bind(address, source)
+    let admin = Admin::bind(address, source, Arc::new(move |on| health.set_maintenance(on)))
         .map_err(|error| format!("admin port {address} cannot be opened: {error}"))?;
     tracing::info!(%address, "metrics at /metrics");
     control.spawn(async move {

@@ -28,7 +28,8 @@ use self::tasks::start_control;
 use crate::config::{Config, Runtime};
 use crate::control::SharedTrust;
 use crate::exchange::{
-    Authentication, Counters, FastestAddresses, PeerOcsp, Router, Shared, SystemEntropy, Worker,
+    Authentication, Counters, FastestAddresses, HealthSwitches, PeerOcsp, Router, Shared, SystemEntropy,
+    Worker,
 };
 use crate::log::LogHandle;
 use crate::signer::{SignerHandle, Token};
@@ -70,7 +71,8 @@ impl Appliance {
             .enable_all()
             .build()?;
         let trust = load_trust(&config);
-        let registry = control.block_on(open_registry(&config))?;
+        let health = Arc::new(HealthSwitches::default());
+        let registry = control.block_on(open_registry(&config, &health))?;
         let token = filter(open_token(&config)?);
         let signer = open_signer(&config, token.as_ref(), &trust, &clock)?;
         let log = open_log(&config, &clock)?;
@@ -98,6 +100,7 @@ impl Appliance {
             control: control.handle().clone(),
             spool_directory: spool_directory(&config)?,
             counters: Counters::default(),
+            health,
             environment: monitoring::watch_host(&control, &config, &shared_clock),
             monitoring: Arc::clone(&monitoring),
         });
@@ -151,6 +154,9 @@ fn listeners(
     ];
     if let Some(address) = listen.consumer_http {
         listeners.push(ListenerConfig::new(address, Role::InformationSystem));
+    }
+    if let Some(address) = config.health.listen {
+        listeners.push(ListenerConfig::new(address, Role::Health));
     }
     if let (Some(address), Some(internal)) = (listen.consumer_https, internal) {
         let server = tls::client_port(&internal.identity);

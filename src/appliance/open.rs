@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use super::{InternalTls, StartError, load_or_make};
 use crate::config::{Config, Pin, Token as TokenKind};
 use crate::control::{RegistryDb, SharedTrust};
+use crate::exchange::HealthSwitches;
 use crate::log::{LogConfig, LogHandle};
 use crate::registry::Registry;
 use crate::signer::{BatchConfig, OfficialToken, SignerHandle, SoftwareToken, Token};
@@ -23,7 +24,10 @@ pub(super) fn load_trust(config: &Config) -> SharedTrust {
     Arc::new(ArcSwap::from_pointee(snapshot))
 }
 
-pub(super) async fn open_registry(config: &Config) -> Result<Arc<ArcSwap<Registry>>, StartError> {
+pub(super) async fn open_registry(
+    config: &Config,
+    health: &Arc<HealthSwitches>,
+) -> Result<Arc<ArcSwap<Registry>>, StartError> {
     let failed = |error: &dyn std::fmt::Display| format!("registry {}: {error}", config.registry.display());
     if let Some(folder) = config.registry.parent() {
         std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
@@ -31,7 +35,8 @@ pub(super) async fn open_registry(config: &Config) -> Result<Arc<ArcSwap<Registr
     let mut db = RegistryDb::open(&config.registry).await.map_err(|error| failed(&error))?;
     let registry = Arc::new(ArcSwap::from_pointee(db.load().await.map_err(|error| failed(&error))?));
     tracing::info!(clients = registry.load().clients().len(), "registry loaded");
-    tokio::spawn(db.watch(Arc::clone(&registry)));
+    let health = Arc::clone(health);
+    tokio::spawn(db.watch(Arc::clone(&registry), move |reachable| health.set_registry_reachable(reachable)));
     Ok(registry)
 }
 

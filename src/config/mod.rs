@@ -35,6 +35,8 @@ pub struct Config {
     pub listen: Listen,
     /// `[admin]`
     pub admin: Admin,
+    /// `[health]`
+    pub health: Health,
     /// `[worker]`
     pub worker: Worker,
     /// `[signer]`

@@ -15,6 +15,7 @@ pub(super) fn config(file: &mut Section<'_>, folder: &Path) -> Option<Config> {
     let config = Config {
         listen: file.section("listen", listen),
         admin: file.section("admin", admin),
+        health: file.section("health", health),
         worker: file.section("worker", worker),
         signer: file.section("signer", |section| signer(section, &root)),
         log: file.section("log", |section| log(section, &root)),
@@ -65,6 +66,10 @@ fn listen(section: &mut Section<'_>) -> Listen {
 
 fn admin(section: &mut Section<'_>) -> Admin {
     Admin { listen: section.parsed("listen", address_or_off).unwrap_or_default() }
+}
+
+fn health(section: &mut Section<'_>) -> Health {
+    Health { listen: section.parsed("listen", address_or_off).unwrap_or_default() }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

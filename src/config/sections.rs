@@ -26,6 +26,13 @@ pub struct Admin {
     pub listen: Option<SocketAddr>,
 }
 
+/// `[health]`: what load balancers ask.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Answers whether the server can do its work, to any request over plain HTTP. Default `off`.
+    pub listen: Option<SocketAddr>,
+}
+
 /// What drives the workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Runtime {

@@ -1,21 +1,25 @@
-//! What the operator's own tools ask over HTTP: `GET /metrics`.
+//! What the operator's own tools ask over HTTP: `GET /metrics`, and `GET /maintenance?targetState=true|false`.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::header;
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 
 /// Makes the text of the moment.
 pub type MetricsSource = Arc<dyn Fn() -> String + Send + Sync>;
 
+/// Switches the maintenance mode of the health-check port; says what it did.
+pub type MaintenanceSwitch = Arc<dyn Fn(bool) -> String + Send + Sync>;
+
 /// The port, bound and not yet served.
 pub struct Admin {
     listener: TcpListener,
     metrics: MetricsSource,
+    maintenance: MaintenanceSwitch,
 }
 
 impl Admin {
@@ -23,10 +27,14 @@ impl Admin {
     ///
     /// # Errors
     /// When it cannot be bound.
-    pub fn bind(address: SocketAddr, metrics: MetricsSource) -> std::io::Result<Self> {
+    pub fn bind(
+        address: SocketAddr,
+        metrics: MetricsSource,
+        maintenance: MaintenanceSwitch,
+    ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, metrics })
+        Ok(Self { listener, metrics, maintenance })
     }
 
     /// Where it listens.
@@ -43,12 +51,25 @@ impl Admin {
     /// When the listener cannot be used on this runtime.
     pub async fn serve(self) -> std::io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        axum::serve(listener, router(self.metrics)).await
+        axum::serve(listener, router(self.metrics, self.maintenance)).await
     }
 }
 
-fn router(metrics: MetricsSource) -> Router {
-    Router::new().route("/metrics", get(answer)).with_state(metrics)
+fn router(metrics: MetricsSource, maintenance: MaintenanceSwitch) -> Router {
+    let switches = Router::new().route("/maintenance", get(switch)).with_state(maintenance);
+    Router::new().route("/metrics", get(answer)).with_state(metrics).merge(switches)
+}
+
+async fn switch(
+    State(maintenance): State<MaintenanceSwitch>,
+    RawQuery(query): RawQuery,
+) -> (StatusCode, String) {
+    let state = query.as_deref().unwrap_or("").split('&').find_map(|pair| pair.strip_prefix("targetState="));
+    match state {
+        Some("true") => (StatusCode::OK, maintenance(true)),
+        Some("false") => (StatusCode::OK, maintenance(false)),
+        _ => (StatusCode::BAD_REQUEST, "say targetState=true or targetState=false".into()),
+    }
 }
 
 async fn answer(State(metrics): State<MetricsSource>) -> impl IntoResponse {

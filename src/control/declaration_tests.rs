@@ -133,7 +133,7 @@ async fn a_failure_in_the_middle_of_writing_changes_nothing() {
 async fn a_running_server_takes_over_what_another_process_writes() {
     let folder = tempfile::tempdir().unwrap();
     let published = Arc::new(ArcSwap::from_pointee(database(&folder).await.load().await.unwrap()));
-    let watcher = tokio::spawn(database(&folder).await.watch(published.clone()));
+    let watcher = tokio::spawn(database(&folder).await.watch(published.clone(), |_| ()));
     database(&folder).await.apply(parse(FULL), false).await.unwrap();
     while published.load().generation() == 0 {
         tokio::task::yield_now().await;

@@ -27,7 +27,7 @@ mod registry_rows;
 pub mod timestamping;
 mod tsa;
 
-pub use admin::{Admin, MetricsSource};
+pub use admin::{Admin, MaintenanceSwitch, MetricsSource};
 pub use configuration_client::ConfigurationClient;
 pub use declaration::{load as load_declaration, parse as parse_declaration};
 pub use fetch::{Answer, Fetch, FetchError, HttpFetcher, Request, Timeouts, TlsChecks};

@@ -94,10 +94,13 @@ impl RegistryDb {
 
     /// Publishes every change that another connection makes, until the future is dropped. A state that cannot be
     /// read leaves the last one in force and is logged.
-    pub async fn watch(mut self, published: Arc<ArcSwap<Registry>>) {
+    /// `reachable` is told each time whether the database could be read.
+    pub async fn watch(mut self, published: Arc<ArcSwap<Registry>>, reachable: impl Fn(bool)) {
         let mut seen = None;
         loop {
-            match self.data_version().await {
+            let version = self.data_version().await;
+            reachable(version.is_ok());
+            match version {
                 Ok(version) if seen == Some(version) => {}
                 Ok(version) => {
                     seen = Some(version);

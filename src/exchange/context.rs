@@ -9,6 +9,7 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::counters::{Counters, Phase};
+use super::health::HealthSwitches;
 use super::peer_cache::AuthenticatedPeers;
 use super::peer_ocsp::PeerOcsp;
 use super::random::{Entropy, uuid};
@@ -59,6 +60,8 @@ pub struct Shared {
     pub spool_directory: PathBuf,
     /// Figures for metrics.
     pub counters: Counters,
+    /// What the health checks are told by others.
+    pub health: Arc<HealthSwitches>,
     /// How the host fares.
     pub environment: Arc<Environment>,
     /// Takes a record of each exchange.

@@ -7,6 +7,7 @@
 //! | evidence, configuration and clients for information systems | [`download`] |
 //! | what a provider offers | [`metaservice`] |
 //! | OCSP answers for other servers | [`ocsp_responder`] |
+//! | whether this server can do its work | `health` |
 //!
 //! Nothing is delivered before it is verified ([`verified::Verified`] can only be made by verifying), and nothing is
 //! released before it is durable (`DurableRecord` can only be made by the log).
@@ -18,6 +19,7 @@ pub mod consumer;
 mod context;
 mod counters;
 pub mod download;
+mod health;
 mod http_date;
 mod http_failure;
 mod incoming;
@@ -44,6 +46,7 @@ use std::pin::Pin;
 
 pub use context::{Authentication, Shared, Worker};
 pub use counters::{Counters, Figures, Phase};
+pub use health::HealthSwitches;
 pub use http_date::http_date;
 pub use peer_cache::AuthenticatedPeers;
 pub use peer_ocsp::PeerOcsp;

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::context::Worker;
-use super::{answer, consumer, download, ocsp_responder, provider};
+use super::{consumer, download, health, ocsp_responder, provider};
 use crate::worker::{Handler, HttpError, RequestHead, Role, ServerExchange};
 
 /// The handler of one worker thread.
@@ -23,7 +23,7 @@ impl Handler for Router {
             Role::InformationSystem => client_port(worker, &head, exchange).await,
             Role::SecurityServer => provider::exchange(worker, &head, exchange).await,
             Role::OcspResponder => ocsp_responder::answer(worker, &head, exchange).await,
-            Role::Health => answer::bare(worker, exchange, 404, "no health checks on this port").await,
+            Role::Health => health::answer(worker, exchange).await,
         }
     }
 }

@@ -141,6 +141,9 @@ ocsp = "{address}:5577"
 [admin]
 listen = "{address}:{admin}"
 
+[health]
+listen = "{address}:{health}"
+
 [worker]
 runtime = "{runtime}"
 
@@ -152,6 +155,7 @@ anchor = "../configuration-anchor.xml"
 {extra}"#,
             code = server.code,
             admin = ports::ADMIN,
+            health = ports::HEALTH,
             member_code = server.member_code,
             runtime = options.runtime.as_str(),
             extra = options.extra_config,

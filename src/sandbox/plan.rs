@@ -23,9 +23,11 @@ pub mod ports {
     pub const SERVICES: [u16; 5] = [OCSP, TSA, SOURCE, REST, SOAP];
     /// Metrics of a security server, on its own address.
     pub const ADMIN: u16 = 9600;
+    /// Health checks of a security server, on its own address.
+    pub const HEALTH: u16 = 5588;
     /// What every security server listens on, on its own address: messages and OCSP answers between servers, clients
-    /// over HTTP and HTTPS, metrics.
-    pub const SECURITY_SERVER: [u16; 5] = [5500, 5577, 8080, 8443, ADMIN];
+    /// over HTTP and HTTPS, metrics, health checks.
+    pub const SECURITY_SERVER: [u16; 6] = [5500, 5577, 8080, 8443, ADMIN, HEALTH];
 }
 
 /// One security server with its owner and the owner's subsystem.

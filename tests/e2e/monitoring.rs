@@ -4,6 +4,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 
 use hermod::sandbox::RuntimeChoice;
+use hermod::sandbox::plan::ports;
 use serde_json::Value;
 
 use super::backend::Script;
@@ -277,4 +278,28 @@ fn operational_and_health_data_are_told_to_those_who_may_ask_in_the_form_that_co
         assert_eq!(error_code(&answer), "server.serverproxy.access_denied");
     });
     cases.finish();
+}
+
+#[test]
+fn the_health_port_says_whether_the_server_can_do_its_work() {
+    let world = World::start(RuntimeChoice::Auto, |_| ());
+    let address = world.ecosystem.plan().consumer().address;
+    let health = || {
+        let answer =
+            http::send((address, ports::HEALTH).into(), b"DELETE /any/path?x HTTP/1.1\r\nHost: ss\r\n\r\n");
+        (answer.status(), answer.text())
+    };
+    let maintenance = |state: &str| {
+        let request = format!("GET /maintenance?targetState={state} HTTP/1.1\r\nHost: ss\r\n\r\n");
+        let answer = http::send((address, ports::ADMIN).into(), request.as_bytes());
+        (answer.status(), answer.text())
+    };
+    assert_eq!(health(), (200, String::new()));
+    assert_eq!(maintenance("true"), (200, "Maintenance mode set: false => true".to_owned()));
+    assert_eq!(health(), (503, "Health check interface is in maintenance mode.".to_owned()));
+    assert_eq!(maintenance("perhaps").0, 400);
+    assert_eq!(maintenance("false").0, 200);
+    assert_eq!(health().0, 200);
+    // Messages go on in between; only balancers look elsewhere.
+    assert_eq!(world.rest("GET", "random?size=1", "", b"").status(), 200);
 }
