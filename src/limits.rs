@@ -14,6 +14,8 @@ pub const HTTP_TRAILER_BYTES_MAX: usize = 8 * 1024;
 pub const HTTP_INTERIM_RESPONSES_MAX: usize = 8;
 /// Rest of a request body that is read and dropped to keep a connection alive.
 pub const HTTP_DRAIN_BYTES_MAX: usize = 256 * 1024;
+/// Least rate of a request's body, taken over a minute of waiting for it. The slowest links in use carry 2 kB/s.
+pub const HTTP_BODY_BYTES_PER_SEC_MIN: u64 = 256;
 /// Body bytes gathered before they are written to a connection.
 pub const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 /// Receive buffer of a connection; one per open connection on io_uring.
@@ -47,6 +49,18 @@ pub const OCSP_RESPONSE_BYTES_MAX: usize = 64 * 1024;
 pub const TIMESTAMP_RESPONSE_BYTES_MAX: usize = 256 * 1024;
 /// The SOAP part of a message, held in memory while it is parsed.
 pub const SOAP_PART_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Of each message this much is held in memory without being counted in the budget of all messages: what large ones take
+/// must not keep small ones out.
+pub const UNCOUNTED_MESSAGE_BYTES: usize = 64 * 1024;
+/// Memory for all messages together, beyond [`UNCOUNTED_MESSAGE_BYTES`] of each; a message that is rewritten or converted
+/// takes up to three times its size. The configured default.
+pub const MESSAGE_MEMORY_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Body, or all attachments, of one message that is received from another security server. The configured default.
+pub const MESSAGE_BODY_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// Bodies of all messages together that are on disk while their messages are under way. The configured default.
+pub const SPOOLED_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
+/// A fault, which comes in place of an answer.
+pub const FAULT_BYTES_MAX: usize = 512 * 1024;
 /// The REST head part of a transport message.
 pub const REST_PART_BYTES_MAX: usize = 256 * 1024;
 /// A signature document.

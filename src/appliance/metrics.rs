@@ -102,6 +102,10 @@ fn exchanges(text: &mut MetricsText, shared: &Shared) {
         "side",
         [("consumer", figures.consumer_exchanges), ("provider", figures.provider_exchanges)],
     );
+    let spools = &shared.spools;
+    let (memory, disk) = (spools.memory().taken(), spools.disk().taken());
+    text.gauge("hermod_message_memory_bytes", "Memory that large messages under way take.", memory);
+    text.gauge("hermod_message_disk_bytes", "Disk that bodies under way take.", disk);
     text.counter("hermod_refusals_total", "Messages refused.", figures.errors);
     text.counter("hermod_unsigned_faults_total", "Faults of peers delivered.", figures.unsigned_faults);
     text.counters(

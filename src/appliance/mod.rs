@@ -22,7 +22,7 @@ use arc_swap::ArcSwapOption;
 pub use examine::{Finding, examine};
 pub use internal_tls::{InternalTls, load_or_make};
 
-use self::open::{internal_tls, load_trust, open_log, open_registry, open_signer, spool_directory};
+use self::open::{internal_tls, load_trust, open_log, open_registry, open_signer, spools};
 pub use self::open::{open_token, read_pin};
 use self::tasks::start_control;
 use crate::config::{Config, Runtime};
@@ -98,7 +98,7 @@ impl Appliance {
             internal_certificate: internal.as_ref().map(|internal| internal.certificate.clone()),
             authentication: Arc::clone(&authentication),
             control: control.handle().clone(),
-            spool_directory: spool_directory(&config)?,
+            spools: spools(&config)?,
             counters: Counters::default(),
             health,
             environment: monitoring::watch_host(&control, &config, &shared_clock),
@@ -174,6 +174,7 @@ fn start_workers(
     tracing::info!("runtime {runtime}: {why}");
     let timeouts = ServerTimeouts {
         idle: Duration::from_millis(config.proxy.idle_timeout_ms),
+        body_bytes_per_sec_min: config.limits.request_bytes_per_sec_min,
         ..ServerTimeouts::default()
     };
     let defaults = WorkerConfig::new(runtime);

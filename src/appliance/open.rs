@@ -13,6 +13,7 @@ use crate::registry::Registry;
 use crate::signer::{BatchConfig, OfficialToken, SignerHandle, SoftwareToken, Token};
 use crate::time::SharedClock;
 use crate::trust::{GlobalConf, TrustSnapshot};
+use crate::worker::{Budget, SpoolSpace};
 
 // What was downloaded before is used until something newer comes.
 pub(super) fn load_trust(config: &Config) -> SharedTrust {
@@ -103,9 +104,10 @@ pub(super) fn internal_tls(config: &Config) -> Result<Option<InternalTls>, Start
     Ok(Some(load_or_make(&config.tls.internal, &config.tls.internal_password, name)?))
 }
 
-pub(super) fn spool_directory(config: &Config) -> Result<std::path::PathBuf, StartError> {
+pub(super) fn spools(config: &Config) -> Result<SpoolSpace, StartError> {
     let directory = config.root.join("spool");
     std::fs::create_dir_all(&directory)
         .map_err(|error| format!("spool directory {}: {error}", directory.display()))?;
-    Ok(directory)
+    let (memory, disk) = (config.limits.memory_bytes_max, config.limits.spool_bytes_max);
+    Ok(SpoolSpace::new(directory, Budget::new(memory), Budget::new(disk)))
 }

@@ -47,6 +47,8 @@ pub struct Config {
     pub timestamp: Timestamp,
     /// `[proxy]`
     pub proxy: Proxy,
+    /// `[limits]`
+    pub limits: Limits,
     /// `[tls]`
     pub tls: Tls,
     /// `[globalconf]`

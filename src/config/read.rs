@@ -21,6 +21,7 @@ pub(super) fn config(file: &mut Section<'_>, folder: &Path) -> Option<Config> {
         log: file.section("log", |section| log(section, &root)),
         timestamp: file.section("timestamp", timestamp),
         proxy: file.section("proxy", proxy),
+        limits: file.section("limits", limits),
         tls: file.section("tls", |section| tls(section, &root)),
         globalconf: file.section("globalconf", |section| globalconf(section, &root)),
         ocsp: file.section("ocsp", |section| ocsp(section, &root)),
@@ -173,6 +174,21 @@ fn proxy(section: &mut Section<'_>) -> Proxy {
             .unwrap_or_else(|| XROAD_VERSION.into()),
         verify_client_cert: section.switch("verify_client_cert").unwrap_or(true),
         enforce_client_cert_validity: section.switch("enforce_client_cert_validity").unwrap_or(false),
+    }
+}
+
+fn limits(section: &mut Section<'_>) -> Limits {
+    use crate::limits::*;
+    let largest = 1_u64 << 50;
+    Limits {
+        memory_bytes_max: section
+            .number("memory_bytes_max", 1 << 20..=largest)
+            .unwrap_or(MESSAGE_MEMORY_BYTES_MAX),
+        body_bytes_max: section.number("body_bytes_max", 1 << 20..=largest).unwrap_or(MESSAGE_BODY_BYTES_MAX),
+        spool_bytes_max: section.number("spool_bytes_max", 1 << 20..=largest).unwrap_or(SPOOLED_BYTES_MAX),
+        request_bytes_per_sec_min: section
+            .number("request_bytes_per_sec_min", 0..=1_000_000)
+            .unwrap_or(HTTP_BODY_BYTES_PER_SEC_MIN),
     }
 }
 

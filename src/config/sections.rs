@@ -223,6 +223,20 @@ pub struct Proxy {
     pub enforce_client_cert_validity: bool,
 }
 
+/// `[limits]`: what messages may take while they are under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory for all messages together, beyond 64 KiB of each, in bytes. SOAP envelopes that find no room are refused,
+    /// bodies go to the disk. Default 268435456 (256 MiB).
+    pub memory_bytes_max: u64,
+    /// Largest REST body, or attachments, of a message from another security server, in bytes. Default 2147483648 (2 GiB).
+    pub body_bytes_max: u64,
+    /// Bodies of all messages on disk at a time, in bytes. Default 17179869184 (16 GiB).
+    pub spool_bytes_max: u64,
+    /// Least rate of a request's body, in bytes a second over a minute; 0 for none. Default 256.
+    pub request_bytes_per_sec_min: u64,
+}
+
 /// `[tls]`: the side of information systems and services, and what other servers are offered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::crypto::{Digest, DigestAlgorithm, Hasher};
 use crate::log::Body;
-use crate::worker::{ClientConnection, HttpError, ServerExchange, Spool, SpoolChunks};
+use crate::worker::{ClientConnection, HttpError, ServerExchange, Spool, SpoolChunks, SpoolSpace};
 
 /// Where the pieces of a body come from.
 #[expect(async_fn_in_trait, reason = "everything of a worker stays on its thread")]
@@ -65,15 +65,15 @@ pub struct Hashing {
 }
 
 impl Hashing {
-    /// An empty part; large ones go to an unlinked file in `directory`.
-    pub fn new(directory: &std::path::Path) -> Self {
-        Self { hasher: Hasher::new(DigestAlgorithm::Sha512), spool: Spool::new(directory) }
+    /// An empty part.
+    pub fn new(space: &SpoolSpace) -> Self {
+        Self { hasher: Hasher::new(DigestAlgorithm::Sha512), spool: Spool::new(space) }
     }
 
-    /// Appends.
-    pub fn write(&mut self, bytes: Bytes) -> Result<(), HttpError> {
+    /// Appends. Errors: those of [`Spool::write`].
+    pub fn write(&mut self, bytes: Bytes) -> std::io::Result<()> {
         self.hasher.update(&bytes);
-        Ok(self.spool.write(bytes)?)
+        self.spool.write(bytes)
     }
 
     /// The whole part.

@@ -1,7 +1,6 @@
 //! What the flows need: the server's shared state and each worker's own.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,7 +23,7 @@ use crate::registry::{Client, Registry};
 use crate::signer::SignerHandle;
 use crate::time::{SharedClock, UnixTime};
 use crate::trust::{GlobalConf, TrustSnapshot};
-use crate::worker::{Pool, TlsClient, TlsIdentity};
+use crate::worker::{Pool, SpoolSpace, TlsClient, TlsIdentity};
 
 /// What all workers of a server share. Snapshots are replaced by the control plane and never waited for.
 pub struct Shared {
@@ -56,8 +55,8 @@ pub struct Shared {
     pub internal_certificate: Option<Vec<u8>>,
     /// Runs what the data plane must not wait on a ring for (name resolution, fetches from peers' OCSP port).
     pub control: tokio::runtime::Handle,
-    /// Where bodies too large for memory are spooled, in files without names.
-    pub spool_directory: PathBuf,
+    /// Where messages are held while they are under way: bodies too large for memory in files without names.
+    pub spools: SpoolSpace,
     /// Figures for metrics.
     pub counters: Counters,
     /// What the health checks are told by others.

@@ -1,17 +1,17 @@
 //! A transport message as it is received: held until it is complete and verified (`transport.md` 3.4).
 
-use std::path::PathBuf;
-
 use bytes::Bytes;
 
 use super::body::{HashedBody, Hashing, Source};
 use super::context::Worker;
 use super::http_failure::http_failure;
+use super::room::{Room, cannot_keep};
 use crate::control::monitoring::Sizes;
 use crate::crypto::{Digest, DigestAlgorithm};
 use crate::evidence::{PartName, SignatureData};
 use crate::message::{ErrorCode, XRoadError};
 use crate::transport::{Decoder, Event, Part, PartHeaders, PartKind};
+use crate::worker::SpoolSpace;
 
 /// An attachment, or the body of a REST message.
 #[derive(Debug)]
@@ -25,7 +25,14 @@ pub struct Attachment {
 /// Reads the parts of a message as they come.
 pub struct Incoming {
     decoder: Decoder,
-    spool_directory: PathBuf,
+    spools: SpoolSpace,
+    // Bytes of bodies so far, and how many there may be.
+    body_bytes: u64,
+    body_bytes_max: u64,
+    // Bytes of the whole parts so far.
+    held: usize,
+    /// Room for what is held in memory; it must live as long as the message.
+    pub room: Room,
     /// OCSP responses about the sender's authentication chain.
     pub ocsp: Vec<Bytes>,
     /// The message: SOAP or REST.
@@ -45,7 +52,11 @@ impl Incoming {
     pub fn new(worker: &Worker, content_type: &str) -> Result<Self, XRoadError> {
         Ok(Self {
             decoder: Decoder::new(content_type)?,
-            spool_directory: worker.shared.spool_directory.clone(),
+            spools: worker.shared.spools.clone(),
+            body_bytes: 0,
+            body_bytes_max: worker.shared.config.limits.body_bytes_max,
+            held: 0,
+            room: Room::new(worker),
             ocsp: Vec::new(),
             message: None,
             attachments: Vec::new(),
@@ -84,6 +95,7 @@ impl Incoming {
             if ended {
                 return Ok(());
             }
+            self.room.hold(self.held + self.decoder.held())?;
             match source.next().await {
                 Ok(Some(bytes)) => self.decoder.feed(bytes),
                 Ok(None) => {
@@ -96,22 +108,32 @@ impl Incoming {
     }
 
     fn take(&mut self, event: Event) -> Result<(), XRoadError> {
-        let spooling = |error: crate::worker::HttpError| http_failure(&error, "keeping the message");
         match event {
-            Event::Part(part) => match part.kind {
-                PartKind::OcspResponse => self.ocsp.push(part.body),
-                PartKind::Soap | PartKind::RestRequest | PartKind::RestResponse => self.message = Some(part),
-                PartKind::HashChainResult => self.hash_chain_result = Some(part.body),
-                PartKind::HashChain => self.hash_chain = Some(part.body),
-                PartKind::Signature => self.signature = Some(part.body),
-                PartKind::Fault => self.fault = Some(part.body),
-            },
+            Event::Part(part) => {
+                self.held += part.body.len();
+                match part.kind {
+                    PartKind::OcspResponse => self.ocsp.push(part.body),
+                    PartKind::Soap | PartKind::RestRequest | PartKind::RestResponse => {
+                        self.message = Some(part);
+                    }
+                    PartKind::HashChainResult => self.hash_chain_result = Some(part.body),
+                    PartKind::HashChain => self.hash_chain = Some(part.body),
+                    PartKind::Signature => self.signature = Some(part.body),
+                    PartKind::Fault => self.fault = Some(part.body),
+                }
+            }
             Event::Start { headers, .. } => {
-                self.open = Some((headers, Hashing::new(&self.spool_directory)));
+                self.open = Some((headers, Hashing::new(&self.spools)));
             }
             Event::Data(bytes) => {
+                self.body_bytes += bytes.len() as u64;
+                if self.body_bytes > self.body_bytes_max {
+                    let max = self.body_bytes_max;
+                    let text = format!("the body or the attachments of the message exceed {max} bytes");
+                    return Err(XRoadError::new(ErrorCode::InvalidMessage, text));
+                }
                 if let Some((_, hashing)) = &mut self.open {
-                    hashing.write(bytes).map_err(spooling)?;
+                    hashing.write(bytes).map_err(cannot_keep)?;
                 }
             }
             Event::End => {

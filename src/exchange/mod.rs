@@ -34,6 +34,7 @@ pub mod provider;
 mod random;
 mod record;
 mod reduced_soap;
+mod room;
 mod router;
 mod selection;
 mod service_call;

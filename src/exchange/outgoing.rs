@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use super::body::{HashedBody, Sink, Source};
 use super::context::Worker;
 use super::random::letters;
+use super::room::cannot_keep;
 use crate::control::monitoring::Sizes;
 use crate::crypto::{Digest, DigestAlgorithm, Hasher};
 use crate::evidence::SignatureData;
@@ -20,7 +21,7 @@ pub enum TransferError {
     Source(HttpError),
     /// The party that receives it failed.
     Sink(HttpError),
-    /// It breaks a rule of the protocol.
+    /// It breaks a rule of the protocol, or cannot be kept here.
     Rule(XRoadError),
 }
 
@@ -220,6 +221,6 @@ impl<'k> Keep<'k> {
         if taken < chunk.len() && !self.truncated_allowed {
             return Err(TransferError::Rule(super::record::too_large(self.limit)));
         }
-        into.write(chunk.slice(..taken)).map_err(|error| TransferError::Sink(error.into()))
+        into.write(chunk.slice(..taken)).map_err(|error| TransferError::Rule(cannot_keep(error)))
     }
 }

@@ -5,18 +5,21 @@ use bytes::{Bytes, BytesMut};
 use super::body::{Sink, Source};
 use super::http_failure::http_failure;
 use super::incoming::Attachment;
+use super::room::Room;
 use crate::limits::SOAP_PART_BYTES_MAX;
 use crate::message::{ErrorCode, SoapBodyKind, XRoadError, answer_content_type, soap_body_kind};
 use crate::transport::{PartHeaders, RelatedEvent, RelatedReader, RelatedWriter};
 use crate::worker::HttpError;
 
 /// The envelope and the headers of its part.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct SoapBody {
     /// Headers that travel with the SOAP part.
     pub headers: PartHeaders,
     /// The envelope, as it came.
     pub soap: Bytes,
+    // Must live as long as the envelope.
+    _room: Room,
 }
 
 /// Reads the envelope, then the attachments one by one.
@@ -47,18 +50,36 @@ impl SoapReader {
         }
     }
 
-    /// The envelope as a whole. Errors: `missing_soap`, `mime_parsing_failed`, `invalid_soap` when it is too large.
-    pub async fn read_soap(&mut self, source: &mut impl Source) -> Result<SoapBody, XRoadError> {
+    /// The envelope as a whole. Errors: `missing_soap`, `mime_parsing_failed`, `invalid_soap` when it is too large,
+    /// `internal_error` when this server has no room for it.
+    pub async fn read_soap(
+        &mut self,
+        source: &mut impl Source,
+        mut room: Room,
+    ) -> Result<SoapBody, XRoadError> {
         match self {
             Self::Envelope { content_type } => {
-                let soap = read_whole(source).await?;
+                let soap = read_whole(source, &mut room).await?;
                 let headers =
                     PartHeaders { content_type: Some(content_type.clone()), ..PartHeaders::default() };
-                Ok(SoapBody { headers, soap })
+                Ok(SoapBody { headers, soap, _room: room })
             }
-            Self::Related(reader, ended) => match next(reader, ended, source).await? {
-                Some(RelatedEvent::Soap { headers, body }) => Ok(SoapBody { headers, soap: body }),
-                _ => Err(XRoadError::new(ErrorCode::MissingSoap, "the request has no SOAP message")),
+            Self::Related(reader, ended) => loop {
+                match reader.next()? {
+                    Some(RelatedEvent::Soap { headers, body: soap }) => {
+                        return Ok(SoapBody { headers, soap, _room: room });
+                    }
+                    None if !ended.0 => {
+                        room.hold(reader.held())?;
+                        pull(reader, ended, source).await?;
+                    }
+                    _ => {
+                        return Err(XRoadError::new(
+                            ErrorCode::MissingSoap,
+                            "the request has no SOAP message",
+                        ));
+                    }
+                }
             },
         }
     }
@@ -120,7 +141,7 @@ async fn pull(
     Ok(!ended.0)
 }
 
-async fn read_whole(source: &mut impl Source) -> Result<Bytes, XRoadError> {
+async fn read_whole(source: &mut impl Source, room: &mut Room) -> Result<Bytes, XRoadError> {
     let first = source.next().await.map_err(|error| cut_off(&error))?.unwrap_or_default();
     let mut whole = BytesMut::new();
     while let Some(chunk) = source.next().await.map_err(|error| cut_off(&error))? {
@@ -131,6 +152,7 @@ async fn read_whole(source: &mut impl Source) -> Result<Bytes, XRoadError> {
             let text = format!("the SOAP message is larger than {SOAP_PART_BYTES_MAX} bytes");
             return Err(XRoadError::new(ErrorCode::InvalidSoap, text));
         }
+        room.hold(whole.len() + chunk.len())?;
         whole.extend_from_slice(&chunk);
     }
     Ok(if whole.is_empty() { first } else { whole.freeze() })

@@ -57,6 +57,11 @@ impl Decoder {
         })
     }
 
+    /// Bytes of the whole part that is being put together.
+    pub fn held(&self) -> usize {
+        self.whole.as_ref().map_or(0, |whole| whole.body.len())
+    }
+
     /// Adds bytes of the HTTP body.
     pub fn feed(&mut self, bytes: Bytes) {
         self.outer.feed(bytes);
@@ -201,7 +206,8 @@ impl Collector {
             PartKind::Soap => limits::SOAP_PART_BYTES_MAX,
             PartKind::RestRequest | PartKind::RestResponse => limits::REST_PART_BYTES_MAX,
             PartKind::HashChainResult | PartKind::HashChain => limits::HASH_CHAIN_BYTES_MAX,
-            PartKind::Signature | PartKind::Fault => limits::SIGNATURE_BYTES_MAX,
+            PartKind::Signature => limits::SIGNATURE_BYTES_MAX,
+            PartKind::Fault => limits::FAULT_BYTES_MAX,
         };
         Self { kind, headers, body: Gather::default(), limit }
     }

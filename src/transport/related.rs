@@ -45,6 +45,11 @@ impl RelatedReader {
         Ok(Self { stack: vec![outer], soap: None, has_soap: false, attachments: 0 })
     }
 
+    /// Bytes of the envelope that is being put together.
+    pub fn held(&self) -> usize {
+        self.soap.as_ref().map_or(0, |(_, body)| body.len())
+    }
+
     /// Adds bytes of the HTTP body.
     pub fn feed(&mut self, bytes: Bytes) {
         if let Some(outer) = self.stack.first_mut() {

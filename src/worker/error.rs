@@ -38,6 +38,9 @@ pub enum HttpError {
     /// Nothing happened for too long.
     #[error("timed out ({0:?})")]
     Timeout(Wait),
+    /// The sender of a body sends, but fewer bytes a second than this, the least.
+    #[error("the sender sends less than {0} bytes a second")]
+    TooSlow(u64),
     /// No address of the target accepted a connection; the last failure.
     #[error("cannot connect to {address}: {source}")]
     Connect {

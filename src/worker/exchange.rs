@@ -14,6 +14,7 @@ use super::http::{
     request_body, response_head, wants_close,
 };
 use super::listener::Role;
+use super::progress::Progress;
 use super::server::ServerTimeouts;
 use crate::limits::{HTTP_DRAIN_BYTES_MAX, WRITE_BUFFER_BYTES};
 
@@ -60,6 +61,7 @@ pub struct ServerExchange {
     timeouts: ServerTimeouts,
     stop: watch::Receiver<bool>,
     body: BodyDecoder,
+    progress: Progress,
     body_ended: bool,
     body_failed: bool,
     expects_continue: bool,
@@ -97,6 +99,7 @@ impl ServerExchange {
             timeouts,
             stop,
             body: BodyDecoder::new(BodyFraming::None),
+            progress: Progress::default(),
             body_ended: true,
             body_failed: false,
             expects_continue: false,
@@ -117,6 +120,7 @@ impl ServerExchange {
         self.close = wants_close(head.version, &head.headers);
         let framing = request_body(head)?;
         self.body = BodyDecoder::new(framing);
+        self.progress = Progress::default();
         self.body_ended = matches!(framing, BodyFraming::None | BodyFraming::Length(0));
         self.body_failed = false;
         self.expects_continue = false;
@@ -136,8 +140,8 @@ impl ServerExchange {
 
     /// The next piece of the request's body as a slice of the receive buffer, `None` at its proper end.
     ///
-    /// May be cancelled and called again. Errors: [`HttpError::Truncated`], bad chunks, [`HttpError::Timeout`];
-    /// an answer can still be given, the connection closes after it.
+    /// May be cancelled and called again. Errors: [`HttpError::Truncated`], bad chunks, [`HttpError::Timeout`],
+    /// [`HttpError::TooSlow`]; an answer can still be given, the connection closes after it.
     pub async fn read_body_chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
         if self.body_failed {
             return Err(HttpError::Truncated);
@@ -165,7 +169,13 @@ impl ServerExchange {
                         let write = self.connection.write_all(vec![interim]);
                         within(self.timeouts.write, Wait::Write, write).await?;
                     }
-                    self.connection.fill_within(self.timeouts.body, Wait::Body).await?;
+                    let (connection, pause) = (&mut self.connection, self.timeouts.body);
+                    let fill = async {
+                        let before = connection.input.len();
+                        connection.fill_within(pause, Wait::Body).await?;
+                        Ok(connection.input.len() - before)
+                    };
+                    self.progress.wait(self.timeouts.body_bytes_per_sec_min, fill).await?;
                 }
             }
         }
@@ -294,7 +304,8 @@ impl ServerExchange {
         }
         if !self.body_ended && !self.body_failed {
             // An expectation that was not met leaves open whether the body comes at all.
-            self.close |= self.expects_continue || self.drain().await.is_err();
+            let pause = self.timeouts.body;
+            self.close |= self.expects_continue || within(pause, Wait::Body, self.drain()).await.is_err();
         }
         match (self.close, self.body_ended) {
             (false, _) if self.connection.end().is_none() => After::KeepAlive,

@@ -9,7 +9,7 @@
 //! # use std::rc::Rc; use std::sync::Arc; use std::time::Duration; use bytes::Bytes;
 //! use hermod::worker::*;
 //!
-//! struct Proxy { pool: Rc<Pool>, service: Target }
+//! struct Proxy { pool: Rc<Pool>, service: Target, spools: SpoolSpace }
 //!
 //! impl Handler for Proxy {
 //!     async fn handle(&self, head: RequestHead, exchange: &mut ServerExchange) -> Result<(), HttpError> {
@@ -22,7 +22,7 @@
 //!         }
 //!         service.finish_request().await?;
 //!         let answer = service.read_head(Duration::from_secs(60)).await?;
-//!         let mut spool = Spool::new("/var/lib/hermod/spool");
+//!         let mut spool = Spool::new(&self.spools);
 //!         while let Some(chunk) = service.read_body_chunk().await? {
 //!             spool.write(chunk)?;
 //!         }
@@ -40,9 +40,11 @@
 //! let (runtime, why) = choose(RuntimeChoice::Auto)?;
 //! let listener = ListenerConfig::new("127.0.0.1:8080".parse()?, Role::InformationSystem);
 //! let config = WorkerConfig { listeners: vec![listener], ..WorkerConfig::new(runtime) };
-//! let workers = run_workers(config, |_worker| {
+//! // Bodies in memory and on disk, of all workers together.
+//! let spools = SpoolSpace::new("/var/lib/hermod/spool", Budget::new(256 << 20), Budget::new(16 << 30));
+//! let workers = run_workers(config, move |_worker| {
 //!     let service = Target::plain(vec![([127, 0, 0, 1], 9000).into()]);
-//!     Rc::new(Proxy { pool: Pool::new(PoolOptions::default()), service })
+//!     Rc::new(Proxy { pool: Pool::new(PoolOptions::default()), service, spools: spools.clone() })
 //! })?;
 //! println!("{runtime:?} ({why}): {:?}", workers.addresses());
 //! workers.stop();
@@ -51,6 +53,7 @@
 //! ```
 
 mod affinity;
+mod budget;
 mod client;
 mod connection;
 mod error;
@@ -58,6 +61,7 @@ mod exchange;
 mod http;
 mod listener;
 mod pool;
+mod progress;
 mod runtime;
 mod server;
 mod spool;
@@ -68,6 +72,7 @@ mod workers;
 #[cfg(test)]
 mod tests;
 
+pub use budget::{Budget, OutOfBudget, Share};
 pub use client::{ClientConnection, Target, resolve};
 pub use error::{HttpError, Wait, WorkerError};
 pub use exchange::{Handler, PeerInfo, ServerExchange};
@@ -76,6 +81,6 @@ pub use listener::{ListenerConfig, ListenerSource, Role};
 pub use pool::{Pool, PoolOptions};
 pub use runtime::{RuntimeChoice, RuntimeKind, WorkerRuntime, choose};
 pub use server::ServerTimeouts;
-pub use spool::{Spool, SpoolChunks};
+pub use spool::{Spool, SpoolChunks, SpoolSpace};
 pub use tls::{ClientAuth, IdentitySource, TlsClient, TlsIdentity, TlsServer};
 pub use workers::{WorkerConfig, Workers, run_workers};

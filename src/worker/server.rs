@@ -14,7 +14,7 @@ use super::http::{HeadScanner, RequestHead, parse_request};
 use super::listener::Role;
 use super::stream::Stream;
 use super::tls::{TlsServer, TlsSession, handshakes};
-use crate::limits::{HTTP_DRAIN_BYTES_MAX, HTTP_HEAD_BYTES_MAX};
+use crate::limits::{HTTP_BODY_BYTES_PER_SEC_MIN, HTTP_DRAIN_BYTES_MAX, HTTP_HEAD_BYTES_MAX};
 
 // How long a client that was refused in the middle of its request may take to read the answer.
 const LINGER: Duration = Duration::from_secs(2);
@@ -30,6 +30,8 @@ pub struct ServerTimeouts {
     pub head: Duration,
     /// Next bytes of a body.
     pub body: Duration,
+    /// Least rate of a body in bytes a second, over a minute of waiting for it; 0 is none.
+    pub body_bytes_per_sec_min: u64,
     /// Room for the next 64 KiB of a response.
     pub write: Duration,
 }
@@ -42,7 +44,9 @@ impl Default for ServerTimeouts {
             idle: half_minute,
             head: half_minute,
             body: half_minute,
-            write: half_minute,
+            body_bytes_per_sec_min: HTTP_BODY_BYTES_PER_SEC_MIN,
+            // A link of 2 kB/s needs more than half a minute for that much.
+            write: 2 * half_minute,
         }
     }
 }

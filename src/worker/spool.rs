@@ -3,22 +3,50 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::budget::{Budget, OutOfBudget, Share};
 use crate::limits::{READ_BUFFER_BYTES, SPOOL_MEMORY_BYTES_MAX, WRITE_BUFFER_BYTES};
 
 // Slices keep their whole receive buffer alive; smaller ones are copied so that a trickle of them cannot hold
 // many buffers.
 const SLICE_BYTES_MIN: usize = 1024;
 
+/// Where bodies are held, and how much all of them may take. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SpoolSpace {
+    directory: Arc<Path>,
+    memory: Budget,
+    disk: Budget,
+}
+
+impl SpoolSpace {
+    /// Files go to `directory`. They never have a name, so nothing of them is left after a crash.
+    pub fn new(directory: impl Into<PathBuf>, memory: Budget, disk: Budget) -> Self {
+        Self { directory: directory.into().into(), memory, disk }
+    }
+
+    /// Memory for all messages.
+    pub fn memory(&self) -> &Budget {
+        &self.memory
+    }
+
+    /// Disk for all messages.
+    pub fn disk(&self) -> &Budget {
+        &self.disk
+    }
+}
+
 /// Holds a body of any size in bounded memory. File access blocks the thread; the file is on a local disk and
 /// mostly in the page cache.
 #[derive(Debug)]
 pub struct Spool {
-    directory: PathBuf,
+    directory: Arc<Path>,
+    memory: Share,
+    disk: Share,
     slices: Vec<Bytes>,
     tail: BytesMut,
     file: Option<Arc<File>>,
@@ -26,19 +54,32 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// An empty spool; `directory` gets the file, should there be one. The file never has a name, so nothing of it
-    /// is left after a crash.
-    pub fn new(directory: impl Into<PathBuf>) -> Self {
-        let (slices, tail) = (Vec::new(), BytesMut::new());
-        Self { directory: directory.into(), slices, tail, file: None, length: 0 }
+    /// An empty spool.
+    pub fn new(space: &SpoolSpace) -> Self {
+        Self {
+            directory: Arc::clone(&space.directory),
+            memory: space.memory.share(),
+            disk: space.disk.share(),
+            slices: Vec::new(),
+            tail: BytesMut::new(),
+            file: None,
+            length: 0,
+        }
     }
 
-    /// Appends.
+    /// Appends. Errors: [`io::ErrorKind::QuotaExceeded`] when the disk budget of all messages is used up, and those of
+    /// the file.
     pub fn write(&mut self, data: Bytes) -> io::Result<()> {
-        self.length += data.len() as u64;
-        if self.file.is_none() && self.length > SPOOL_MEMORY_BYTES_MAX as u64 {
+        let length = self.length + data.len() as u64;
+        // Where memory is scarce the body goes to the disk at once.
+        let fits = length <= SPOOL_MEMORY_BYTES_MAX as u64;
+        if self.file.is_none() && !(fits && self.memory.set(length).is_ok()) {
             self.move_to_file()?;
         }
+        if self.file.is_some() {
+            self.disk.set(length).map_err(quota)?;
+        }
+        self.length = length;
         match &self.file {
             Some(file) => (&**file).write_all(&data),
             None if data.len() < SLICE_BYTES_MIN => {
@@ -61,11 +102,13 @@ impl Spool {
 
     fn move_to_file(&mut self) -> io::Result<()> {
         self.seal_tail();
+        self.disk.set(self.length).map_err(quota)?;
         let mut file = tempfile::tempfile_in(&self.directory)?;
         for slice in self.slices.drain(..) {
             file.write_all(&slice)?;
         }
         self.file = Some(Arc::new(file));
+        let _ = self.memory.set(0);
         Ok(())
     }
 
@@ -107,6 +150,10 @@ impl Spool {
     }
 }
 
+fn quota(error: OutOfBudget) -> io::Error {
+    io::Error::new(io::ErrorKind::QuotaExceeded, error)
+}
+
 /// Pieces of a spooled body in order.
 #[derive(Debug)]
 pub enum SpoolChunks {
@@ -146,6 +193,10 @@ impl SpoolChunks {
 mod tests {
     use super::*;
 
+    fn space(directory: impl Into<PathBuf>, memory: u64, disk: u64) -> SpoolSpace {
+        SpoolSpace::new(directory, Budget::new(memory), Budget::new(disk))
+    }
+
     fn read(spool: &mut Spool) -> Vec<u8> {
         let (mut chunks, mut body) = (spool.chunks(), Vec::new());
         while let Some(chunk) = chunks.next_chunk().unwrap() {
@@ -156,7 +207,8 @@ mod tests {
 
     #[test]
     fn a_small_body_stays_in_memory() {
-        let mut spool = Spool::new("/nonexistent");
+        let space = space("/nonexistent", 1 << 20, 0);
+        let mut spool = Spool::new(&space);
         assert!(spool.is_empty());
         for _ in 0..100 {
             spool.write(Bytes::from_static(b"0123456789")).unwrap();
@@ -166,13 +218,16 @@ mod tests {
         let body = [b"0123456789".as_slice(), &[b'x'; 2000]].concat().repeat(100);
         assert_eq!(read(&mut spool), body);
         assert_eq!(read(&mut spool), body);
+        assert_eq!((space.memory().taken(), space.disk().taken()), (201_000, 0));
         assert_eq!(spool.into_bytes(201_000).unwrap(), body);
+        assert_eq!(space.memory().taken(), 0);
     }
 
     #[test]
     fn a_large_body_goes_to_a_file_without_a_name() {
         let directory = tempfile::tempdir().unwrap();
-        let mut spool = Spool::new(directory.path());
+        let space = space(directory.path(), 1 << 20, 1 << 20);
+        let mut spool = Spool::new(&space);
         let body: Vec<u8> = (0..1_000_000u32).map(|i| (i % 251) as u8).collect();
         for chunk in body.chunks(7001) {
             spool.write(Bytes::copy_from_slice(chunk)).unwrap();
@@ -180,6 +235,28 @@ mod tests {
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
         assert_eq!(read(&mut spool), body);
         assert_eq!(read(&mut spool), body);
+        assert_eq!((space.memory().taken(), space.disk().taken()), (0, 1_000_000));
         assert!(spool.into_bytes(999_999).is_err());
+        assert_eq!(space.disk().taken(), 0);
+    }
+
+    #[test]
+    fn bodies_go_to_the_disk_where_memory_is_scarce_and_are_refused_where_disk_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let space = space(directory.path(), 150_000, 1_000_000);
+        let piece = Bytes::from(vec![b'x'; 100_000]);
+        let (mut one, mut other) = (Spool::new(&space), Spool::new(&space));
+        one.write(piece.clone()).unwrap();
+        other.write(piece.clone()).unwrap();
+        assert_eq!((space.memory().taken(), space.disk().taken()), (100_000, 100_000));
+        for _ in 0..9 {
+            other.write(piece.clone()).unwrap();
+        }
+        let refused = other.write(piece.clone()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::QuotaExceeded);
+        assert!(refused.to_string().contains("1000000 bytes"), "{refused}");
+        assert_eq!((read(&mut one).len(), read(&mut other).len()), (100_000, 1_000_000));
+        drop(other);
+        assert_eq!(space.disk().taken(), 0);
     }
 }

@@ -69,9 +69,14 @@ pub fn refused(code: &str) -> String {
 impl Lab {
     /// With only the servers at `running` started; the attacker plays the others.
     pub async fn start(running: &[usize]) -> Self {
+        Self::start_with(running, "").await
+    }
+
+    /// With more of the servers' configuration.
+    pub async fn start_with(running: &[usize], config: &str) -> Self {
         let options = Options {
             key_type: KeyType::Ec,
-            extra_config: IMPATIENT.to_owned(),
+            extra_config: format!("{IMPATIENT}{config}"),
             ..Options::new(env!("CARGO_BIN_EXE_hermod").into())
         };
         let mut ecosystem = Ecosystem::prepare(options, &|_| ()).await.unwrap();

@@ -14,4 +14,5 @@ mod peer_parts;
 mod peer_tls;
 mod provider;
 mod provider_cases;
+mod room;
 mod wire;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::exchange::answer::Refusal;
 use crate::exchange::context::Worker;
 use crate::exchange::incoming::Incoming;
-use crate::limits::SOAP_PART_BYTES_MAX;
+use crate::limits::FAULT_BYTES_MAX;
 use crate::message::{ContentType, ErrorCode, Soap, XRoadError};
 use crate::transport::PartKind;
 use crate::worker::{ClientConnection, HttpError, ResponseHead};
@@ -59,7 +59,7 @@ async fn plain_fault(worker: &Worker, connection: &mut ClientConnection) -> Refu
 async fn read_whole(connection: &mut ClientConnection) -> Result<Bytes, HttpError> {
     let mut whole = Vec::new();
     while let Some(chunk) = connection.read_body_chunk().await? {
-        if whole.len() + chunk.len() > SOAP_PART_BYTES_MAX {
+        if whole.len() + chunk.len() > FAULT_BYTES_MAX {
             return Err(HttpError::Malformed { status: 502, reason: "fault too large" });
         }
         whole.extend_from_slice(&chunk);

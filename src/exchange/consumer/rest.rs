@@ -132,7 +132,7 @@ async fn send(
     // A request has a body part when there is at least one byte (`transport.md` 3.5).
     if let Some(first) = exchange.read_body_chunk().await.map_err(client_failed)? {
         let log = &worker.shared.config.log;
-        let mut body = Spool::new(&worker.shared.spool_directory);
+        let mut body = Spool::new(&worker.shared.spools);
         let mut keep = match record::logs_bodies(worker, request.service_id()) && log.body_bytes_max > 0 {
             true => Keep::up_to(&mut body, log.body_bytes_max, log.truncated_body_allowed),
             false => Keep::nothing(),

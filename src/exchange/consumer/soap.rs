@@ -16,6 +16,7 @@ use crate::exchange::observation::Observation;
 use crate::exchange::outgoing::Outgoing;
 use crate::exchange::random::letters;
 use crate::exchange::record::{self, Logged};
+use crate::exchange::room::Room;
 use crate::exchange::selection;
 use crate::exchange::soap_body::{SoapBody, SoapForm, SoapReader};
 use crate::exchange::verified::{Verified, verify};
@@ -54,6 +55,7 @@ struct Answer {
     headers: PartHeaders,
     attachments: Vec<Attachment>,
     original_content_type: String,
+    _room: Room,
     _durable: DurableRecord,
 }
 
@@ -85,8 +87,8 @@ async fn steps(
     require_authentication(worker)?;
     let action = check_soap_action(head.header("soapaction").map(AsRef::as_ref)).map_err(of_client)?;
     let content_type = head.header("content-type").map(|value| latin1_to_utf8(value).into_owned());
-    let mut reader = SoapReader::new(content_type.as_deref()).map_err(wrong_content_type)?;
-    let body = read_soap(&mut reader, exchange).await?;
+    let mut reader = SoapReader::new(content_type.as_deref()).map_err(of_client_or_server)?;
+    let body = read_soap(worker, &mut reader, exchange).await?;
     let request = parse_request(&body)?;
     seen.soap_request(&request);
     let header = request.header();
@@ -135,18 +137,25 @@ async fn steps(
     let mut attachments = std::mem::take(&mut incoming.attachments);
     let durable = log_response(worker, &request, &request_id, &response, &mut attachments).await?;
     seen.succeeded();
-    Ok(Answer { response, headers, attachments, original_content_type, _durable: durable })
+    let room = incoming.room;
+    Ok(Answer { response, headers, attachments, original_content_type, _room: room, _durable: durable })
 }
 
-// A missing or unreadable content type is an error of this server, a wrong one is the client's.
-fn wrong_content_type(error: XRoadError) -> Refusal {
+// A missing or unreadable content type is an error of this server (X-Road 7.8 behaviour), as is a lack of room; a wrong
+// one is the client's.
+fn of_client_or_server(error: XRoadError) -> Refusal {
     if error.is(ErrorCode::InternalError) { Refusal::Error(error) } else { of_client(error) }
 }
 
-async fn read_soap(reader: &mut SoapReader, exchange: &mut ServerExchange) -> Result<SoapBody, Refusal> {
-    match tokio::time::timeout(SOAP_READ_LIMIT, reader.read_soap(exchange)).await {
+async fn read_soap(
+    worker: &Worker,
+    reader: &mut SoapReader,
+    exchange: &mut ServerExchange,
+) -> Result<SoapBody, Refusal> {
+    let read = reader.read_soap(exchange, Room::new(worker));
+    match tokio::time::timeout(SOAP_READ_LIMIT, read).await {
         Ok(Ok(body)) => Ok(body),
-        Ok(Err(error)) => Err(of_client(error)),
+        Ok(Err(error)) => Err(of_client_or_server(error)),
         Err(_) => {
             let text = format!("the SOAP message did not arrive within {} s", SOAP_READ_LIMIT.as_secs());
             Err(XRoadError::new(ErrorCode::InternalError, text).into())

@@ -9,6 +9,7 @@ use crate::exchange::body::Hashing;
 use crate::exchange::context::Worker;
 use crate::exchange::incoming::Attachment;
 use crate::exchange::random::letters;
+use crate::exchange::room::cannot_keep;
 use crate::message::{
     ErrorCode, IDENTIFIERS_NAMESPACE, ServiceId, SoapHeader, SoapMessage, XROAD_NAMESPACE, XRoadError,
 };
@@ -129,8 +130,8 @@ fn attachment(worker: &Worker, wsdl: Bytes) -> Result<Attachment, XRoadError> {
             (Bytes::from_static(b"Content-ID"), Bytes::from(content_id)),
         ],
     };
-    let mut hashing = Hashing::new(&worker.shared.spool_directory);
-    hashing.write(wsdl).map_err(|error| XRoadError::new(ErrorCode::IoError, error.to_string()))?;
+    let mut hashing = Hashing::new(&worker.shared.spools);
+    hashing.write(wsdl).map_err(cannot_keep)?;
     Ok(Attachment { headers, body: hashing.finish() })
 }
 

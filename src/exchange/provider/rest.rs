@@ -287,7 +287,7 @@ async fn send_body(
     kept: &mut Option<Spool>,
 ) -> Result<(), Failed> {
     let log = &worker.shared.config.log;
-    let mut spool = Spool::new(&worker.shared.spool_directory);
+    let mut spool = Spool::new(&worker.shared.spools);
     let mut keep = match record::logs_bodies(worker, request.service_id()) && log.body_bytes_max > 0 {
         true => Keep::up_to(&mut spool, log.body_bytes_max, log.truncated_body_allowed),
         false => Keep::nothing(),

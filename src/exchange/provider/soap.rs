@@ -15,6 +15,7 @@ use crate::exchange::observation::Observation;
 use crate::exchange::outgoing::{Outgoing, TransferError};
 use crate::exchange::random::letters;
 use crate::exchange::record::{self, Logged};
+use crate::exchange::room::Room;
 use crate::exchange::service_call::{self, ServiceAddress};
 use crate::exchange::soap_body::{SoapForm, SoapReader};
 use crate::exchange::verified::{Verified, verify};
@@ -36,6 +37,7 @@ struct Accepted {
     attachments: Vec<Attachment>,
     request_id: String,
     registry: Arc<Registry>,
+    _room: Room,
     _durable: DurableRecord,
 }
 
@@ -136,7 +138,8 @@ async fn accept(
     let request = verify(worker, trust, &incoming, &bytes, &signer, request)?;
     let mut attachments = std::mem::take(&mut incoming.attachments);
     let durable = log_request(worker, &request, &request_id, &mut attachments).await?;
-    Ok(Accepted { request, headers, attachments, request_id, registry, _durable: durable })
+    let room = incoming.room;
+    Ok(Accepted { request, headers, attachments, request_id, registry, _room: room, _durable: durable })
 }
 
 fn read_request(incoming: &Incoming) -> Result<(SoapMessage, PartHeaders), XRoadError> {
@@ -278,7 +281,7 @@ async fn respond(
 ) -> Result<(), Failed> {
     let within = |error: XRoadError| Failed::Error(error.within(ErrorCode::ServiceFailed));
     let mut reader = SoapReader::new(content_type).map_err(within)?;
-    let mut body = reader.read_soap(connection).await.map_err(within)?;
+    let mut body = reader.read_soap(connection, Room::new(worker)).await.map_err(within)?;
     let response = match Soap::parse(body.soap.clone()).map_err(within)? {
         Soap::Message(message) => message,
         Soap::Fault(fault) => return Err(Failed::ServiceFault(fault.bytes)),

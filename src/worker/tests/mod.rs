@@ -96,7 +96,11 @@ impl Handler for Answers {
                 }
             }
             _ => {
-                let mut spool = Spool::new(std::env::temp_dir());
+                let mut spool = Spool::new(&SpoolSpace::new(
+                    std::env::temp_dir(),
+                    Budget::new(1 << 20),
+                    Budget::new(1 << 30),
+                ));
                 while let Some(chunk) = exchange.read_body_chunk().await? {
                     spool.write(chunk)?;
                 }
