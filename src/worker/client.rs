@@ -149,8 +149,8 @@ impl ClientConnection {
         self.stall = limit;
     }
 
-    /// Begins a request. The caller gives `Host`; framing is added here and dropped from `headers`, as is
-    /// `Connection`. Nothing else is added. The head goes out with the first 64 KiB of body or at
+    /// Begins a request. The caller gives `Host`. Framing is added here, in the place that a field of its name has in
+    /// `headers`; of `Connection` only `Keep-Alive` goes out. Nothing else is added. The head goes out with the first 64 KiB of body or at
     /// [`finish_request`](Self::finish_request).
     pub async fn send_request<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         &mut self,

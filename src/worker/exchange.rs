@@ -186,8 +186,8 @@ impl ServerExchange {
         self.close = true;
     }
 
-    /// Begins the response. Names and values are written as given; framing and `Connection` are added here and
-    /// dropped from `headers`; nothing else is added, no `Date`, no `Server`. To HEAD, and with 204 and 304, body
+    /// Begins the response. Names and values are written as given; framing and `Connection` are those of
+    /// this message, in the places that fields of their names have in `headers`; nothing else is added, no `Date`, no `Server`. To HEAD, and with 204 and 304, body
     /// bytes are dropped. Interim statuses are not for handlers.
     pub async fn respond<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         &mut self,

@@ -25,6 +25,8 @@ pub const SECRET: &str = "not-to-be-delivered";
 
 /// A request as the hostile server got it.
 pub struct Seen {
+    /// Its HTTP head.
+    pub head: String,
     pub message: Vec<u8>,
     pub body: Option<Vec<u8>>,
 }
@@ -177,7 +179,7 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<Seen> {
         rest = &rest[line + size + 4..];
     }
     decoder.finish();
-    let mut seen = Seen { message: Vec::new(), body: None };
+    let mut seen = Seen { head, message: Vec::new(), body: None };
     while let Some(event) = decoder.next().ok()? {
         match event {
             Event::Part(part) if matches!(part.kind, PartKind::RestRequest | PartKind::Soap) => {

@@ -71,6 +71,30 @@ async fn rest_answers_that_are_not_proven_reach_no_client() {
     good_rest(&hostile).await;
 }
 
+#[tokio::test]
+async fn requests_to_other_servers_have_their_header_lines_in_the_order_of_official_servers() {
+    let hostile = Hostile::start().await;
+    let names = std::cell::RefCell::new(Vec::new());
+    let script = |seen: &Seen| {
+        let lines = seen.head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        let told = |(name, value): (&str, &str)| match name {
+            "Connection" | "Transfer-Encoding" => format!("{name}: {value}"),
+            _ => name.to_owned(),
+        };
+        *names.borrow_mut() = lines.map(told).collect();
+        hostile.rest(seen).into()
+    };
+    // As captured from a 7.8.0 server, which also names its HTTP client and offers to unpack.
+    let last = ["Transfer-Encoding: chunked", "Content-Type", "Host", "Connection: Keep-Alive"];
+    let first = ["x-hash-algorithm", "x-original-content-type", "x-road-request-id", "x-proxy-version"];
+    hostile.exchange(&request(), &script, &hostile.good_ocsp()).await;
+    let rest: Vec<&str> = [["x-road-message-type"].as_slice(), &first, &last].concat();
+    assert_eq!(*names.borrow(), rest);
+    hostile.exchange(&soap_request(), &script, &hostile.good_ocsp()).await;
+    let soap: Vec<&str> = [first.as_slice(), &["x-original-soapaction"], &last].concat();
+    assert_eq!(*names.borrow(), soap);
+}
+
 fn refused(code: &str) -> String {
     format!("error server.clientproxy.{code}")
 }

@@ -98,9 +98,15 @@ async fn get_wsdl(worker: &Worker, registry: &Registry, request: &SoapMessage) -
     let found = services.iter().find(|service| {
         service.id.service_code() == code && service.id.service_version() == version.as_deref()
     });
-    let service = found.ok_or_else(|| {
-        XRoadError::new(ErrorCode::UnknownService, format!("could not find WSDL of service \"{code}\""))
-    })?;
+    // As official servers say it: people search for these words.
+    let unknown = || match ServiceId::new(&provider, &code, version.as_deref()) {
+        Ok(id) => {
+            let text = format!("Could not find wsdl URL for service {}:{id}", id.type_name());
+            XRoadError::new(ErrorCode::UnknownService, text)
+        }
+        Err(error) => error.into(),
+    };
+    let service = found.ok_or_else(unknown)?;
     if service.service_type != ServiceType::Wsdl {
         let text = format!("service \"{code}\" is a REST service and has no WSDL");
         return Err(XRoadError::new(ErrorCode::ServiceType, text));

@@ -81,7 +81,9 @@ pub fn find_service<'r>(
     is_rest: bool,
 ) -> Result<&'r Service, XRoadError> {
     let Some(service) = registry.service(id) else {
-        return Err(error(ErrorCode::UnknownService, format!("unknown service: {id}")));
+        // As official servers say it: people search for these words.
+        let text = format!("Unknown service: {}:{id}", id.type_name());
+        return Err(error(ErrorCode::UnknownService, text));
     };
     if service.service_type.is_rest() != is_rest {
         let (kind, wanted) = if is_rest { ("REST", "SOAP") } else { ("SOAP", "REST") };

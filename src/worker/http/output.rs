@@ -1,12 +1,15 @@
 //! Writing heads and framing bodies. Names and values go out exactly as given: Java peers look some names up in
 //! lower case (`transport.md` trap 3).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::{BodyFraming, Version};
 use crate::worker::error::HttpError;
 
-/// Head of a request. The caller gives `Host`; framing fields are added here and dropped from `headers`.
+/// Head of a request. The caller gives `Host`. The framing field is added here: where `headers` have one of its name, else
+/// at the end; its value is that of this message in either case. `Connection: Keep-Alive` goes out as it is.
 pub(crate) fn request_head<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     method: &str,
     target: &[u8],
@@ -24,18 +27,23 @@ pub(crate) fn request_head<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     out.push(b' ');
     out.extend_from_slice(target);
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    fields(&mut out, headers)?;
-    match framing {
-        BodyFraming::None => {}
-        BodyFraming::Length(length) => content_length(&mut out, length),
-        BodyFraming::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+    let mut own = match framing {
+        BodyFraming::None => Own::default(),
+        BodyFraming::Length(length) => Own::length(length),
+        BodyFraming::Chunked => Own::chunked(),
         BodyFraming::UntilClose => return Err(HttpError::Misuse("a request cannot end with the connection")),
-    }
+    };
+    fields(&mut out, headers, |name, value| {
+        let stays = name.eq_ignore_ascii_case(b"connection") && value.eq_ignore_ascii_case(b"keep-alive");
+        if stays { Some("Connection: Keep-Alive\r\n".into()) } else { own.take(name) }
+    })?;
+    own.rest(&mut out);
     out.extend_from_slice(b"\r\n");
     Ok(out)
 }
 
-/// Head of a response, with a `Connection` field if one is given.
+/// Head of a response, with a `Connection` field if one is given. It and the framing field stand where `headers` have
+/// fields of their names, else at the end.
 pub(crate) fn response_head<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     status: u16,
     reason: &str,
@@ -48,20 +56,52 @@ pub(crate) fn response_head<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         return Err(HttpError::Misuse("bad status line"));
     }
     out.extend_from_slice(format!("HTTP/1.1 {status} {reason}\r\n").as_bytes());
-    fields(&mut out, headers)?;
-    match framing {
+    let mut own = match framing {
         // RFC 9110 8.6: no Content-Length where there can be no body.
-        BodyFraming::None if bodiless(status) => {}
-        BodyFraming::None => content_length(&mut out, 0),
-        BodyFraming::Length(length) => content_length(&mut out, length),
-        BodyFraming::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-        BodyFraming::UntilClose => {}
-    }
-    if let Some(connection) = connection {
-        out.extend_from_slice(format!("Connection: {connection}\r\n").as_bytes());
-    }
+        BodyFraming::None if bodiless(status) => Own::default(),
+        BodyFraming::None => Own::length(0),
+        BodyFraming::Length(length) => Own::length(length),
+        BodyFraming::Chunked => Own::chunked(),
+        BodyFraming::UntilClose => Own::default(),
+    };
+    own.connection = connection.map(|connection| format!("Connection: {connection}\r\n").into());
+    fields(&mut out, headers, |name, _| own.take(name))?;
+    own.rest(&mut out);
     out.extend_from_slice(b"\r\n");
     Ok(out)
+}
+
+/// The lines of this hop that a head still needs.
+#[derive(Default)]
+struct Own {
+    framing: Option<Line>,
+    connection: Option<Line>,
+}
+
+type Line = Cow<'static, str>;
+
+impl Own {
+    fn length(length: u64) -> Self {
+        Self { framing: Some(format!("Content-Length: {length}\r\n").into()), connection: None }
+    }
+
+    fn chunked() -> Self {
+        Self { framing: Some("Transfer-Encoding: chunked\r\n".into()), connection: None }
+    }
+
+    /// The line that belongs where the caller has a field of this name.
+    fn take(&mut self, name: &[u8]) -> Option<Line> {
+        let is = |line: &mut Line| {
+            line.as_bytes().get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+        };
+        self.framing.take_if(is).or_else(|| self.connection.take_if(is))
+    }
+
+    fn rest(self, out: &mut Vec<u8>) {
+        for line in [self.framing, self.connection].into_iter().flatten() {
+            out.extend_from_slice(line.as_bytes());
+        }
+    }
 }
 
 /// Statuses that never have a body (RFC 9112 6.3).
@@ -84,11 +124,12 @@ pub(crate) fn wants_close(version: Version, headers: &[(Bytes, Bytes)]) -> bool 
     }
 }
 
-fn content_length(out: &mut Vec<u8>, length: u64) {
-    out.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes());
-}
-
-fn fields<N: AsRef<[u8]>, V: AsRef<[u8]>>(out: &mut Vec<u8>, headers: &[(N, V)]) -> Result<(), HttpError> {
+// `own` gives the line that stands in place of a field that is about one hop only.
+fn fields<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+    out: &mut Vec<u8>,
+    headers: &[(N, V)],
+    mut own: impl FnMut(&[u8], &[u8]) -> Option<Line>,
+) -> Result<(), HttpError> {
     for (name, value) in headers {
         let (name, value) = (name.as_ref(), value.as_ref());
         if name.is_empty() || !name.iter().copied().all(is_token) {
@@ -99,6 +140,9 @@ fn fields<N: AsRef<[u8]>, V: AsRef<[u8]>>(out: &mut Vec<u8>, headers: &[(N, V)])
             .iter()
             .any(|framing| name.eq_ignore_ascii_case(framing))
         {
+            if let Some(line) = own(name, value) {
+                out.extend_from_slice(line.as_bytes());
+            }
             continue;
         }
         if !value.iter().copied().all(is_value) {
@@ -165,5 +209,43 @@ impl Encoder {
             }
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(head: Result<Vec<u8>, HttpError>) -> String {
+        String::from_utf8(head.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_framing_stands_where_the_caller_wants_it_with_the_value_of_this_message() {
+        let headers =
+            [("a", "1"), ("Transfer-Encoding", "chunked"), ("Host", "h"), ("Connection", "Keep-Alive")];
+        assert_eq!(
+            text(request_head("POST", b"/", &headers, BodyFraming::Chunked)),
+            "POST / HTTP/1.1\r\na: 1\r\nTransfer-Encoding: chunked\r\nHost: h\r\nConnection: Keep-Alive\r\n\r\n"
+        );
+        // What was received with another framing, or another wish about its connection, says nothing about this one.
+        let received =
+            [("content-length", "7"), ("Connection", "close"), ("content-length", "8"), ("b", "2")];
+        assert_eq!(
+            text(request_head("GET", b"/", &received, BodyFraming::Length(3))),
+            "GET / HTTP/1.1\r\nContent-Length: 3\r\nb: 2\r\n\r\n"
+        );
+        assert_eq!(
+            text(request_head("GET", b"/", &received, BodyFraming::Chunked)),
+            "GET / HTTP/1.1\r\nb: 2\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
+        assert_eq!(
+            text(response_head(200, "OK", &received, BodyFraming::UntilClose, Some("close"))),
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nb: 2\r\n\r\n"
+        );
+        assert_eq!(
+            text(response_head(200, "OK", &headers, BodyFraming::Length(1), None)),
+            "HTTP/1.1 200 OK\r\na: 1\r\nHost: h\r\nContent-Length: 1\r\n\r\n"
+        );
     }
 }
