@@ -90,7 +90,7 @@ fn attachment(worker: &Worker, packed: Bytes) -> Result<Attachment, XRoadError> 
             (Bytes::from_static(b"content-id"), Bytes::from(format!("<{CONTENT_ID}>"))),
         ],
     };
-    let mut hashing = Hashing::new(&worker.shared.spool_directory);
+    let mut hashing = Hashing::new(&worker.shared.spools);
     hashing.write(packed).map_err(|error| internal(error.to_string()))?;
     Ok(Attachment { headers, body: hashing.finish() })
 }
