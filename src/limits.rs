@@ -113,6 +113,9 @@ pub const LOG_RECORD_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 pub const LOG_DOCUMENTS_REMEMBERED_MAX: usize = 1024;
 /// Signers of which the log's writer remembers a document to store only what differs in the next; about 8 KB each.
 pub const LOG_SIGNERS_REMEMBERED_MAX: usize = 512;
+/// Memory of the filters that tell which complete segments of the log do not hold a message id; enough for 40 million
+/// records. Older segments beyond it are searched on disk.
+pub const LOG_FILTER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Message records under one time-stamp (the protocol's `timestamp-records-limit`).
 pub const TIMESTAMP_RECORDS_MAX: usize = 10_000;
 /// Signing requests that wait for one key.

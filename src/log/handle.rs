@@ -11,10 +11,11 @@ use tokio::sync::oneshot;
 use super::counters::{Counters, LogStatistics};
 use super::reader::LogReader;
 use super::record::{Body, DurableRecord, Record, TimestampRecord};
+use super::recovery::Access;
 use super::status::TimestampStatus;
 use super::storage::{Disk, Storage};
 use super::writer::{Command, Entry, Job, Writer};
-use super::{LogError, lock, payload, recovery};
+use super::{LogError, lock, payload, recovery, sealer};
 use crate::limits::{ATTACHMENTS_MAX, LOG_COMMIT_RECORDS_MAX, LOG_QUEUE_RECORDS_MAX, LOG_RECORD_BYTES_MAX};
 use crate::message::{ErrorCode, SecurityServerId, XRoadError};
 use crate::time::SharedClock;
@@ -62,7 +63,8 @@ struct Shared {
     status: Arc<TimestampStatus>,
     clock: SharedClock,
     config: LogConfig,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// The writer, and who makes indexes until the writer is gone.
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl LogHandle {
@@ -79,26 +81,28 @@ impl LogHandle {
     ) -> Result<Self, LogError> {
         std::fs::create_dir_all(&config.directory)?;
         let lock = lock::acquire(&config.directory)?;
-        let mut found = recovery::scan(&config.directory)?;
+        let mut found = recovery::scan(&config.directory, Access::Write)?;
         let server = config.server.to_string();
         if let Some(other) = found.server.take().filter(|other| *other != server) {
             return Err(LogError::OtherServer { found: other, expected: server });
         }
-        for damage in found.index.damages() {
+        for damage in found.catalog.damages() {
             tracing::error!(?damage, "the message log is damaged here; the rest of it is usable");
         }
         // The last commit before a crash may have used ids that no frame shows.
         let gap = if found.last_number.is_some() { LOG_COMMIT_RECORDS_MAX as u64 } else { 0 };
         let counters = Arc::new(Counters::default());
-        let index = Arc::new(RwLock::new(found.index));
+        let catalog = Arc::new(RwLock::new(found.catalog));
+        let (full, to_seal) = crossbeam::channel::unbounded();
         let mut writer = Writer::new(
             config.directory.clone(),
             server,
             storage,
             Arc::clone(&clock),
-            Arc::clone(&index),
+            Arc::clone(&catalog),
             Arc::clone(&counters),
             config.segment_bytes_max,
+            full,
             found.last_number.map_or(1, |number| number + 1),
             found.last_id + 1 + gap,
         );
@@ -106,15 +110,23 @@ impl LogHandle {
             resume(&mut writer, tail);
         }
         let (commands, receiver) = crossbeam::channel::bounded(LOG_QUEUE_RECORDS_MAX);
+        let lock = Arc::new(lock);
+        let held = Arc::clone(&lock);
+        let (directory, known) = (config.directory.clone(), Arc::clone(&catalog));
+        let seal = move || {
+            sealer::run(directory, known, &to_seal);
+            drop(held);
+        };
+        let sealer = std::thread::Builder::new().name("log-sealer".into()).spawn(seal)?;
         let work = move || {
             writer.run(&receiver);
             drop(lock);
         };
         let thread = std::thread::Builder::new().name("message-log".into()).spawn(work)?;
         let status = Arc::new(TimestampStatus::new(config.timestamp_failure_period_secs));
-        let reader = LogReader::new(&config.directory, index);
-        let thread = Mutex::new(Some(thread));
-        Ok(Self(Arc::new(Shared { commands, reader, counters, status, clock, config, thread })))
+        let reader = LogReader::new(&config.directory, catalog);
+        let threads = Mutex::new(vec![thread, sealer]);
+        Ok(Self(Arc::new(Shared { commands, reader, counters, status, clock, config, threads })))
     }
 
     /// Appends a message. Answers when it is durable, or with the reason why it must not be released:
@@ -194,9 +206,11 @@ impl LogHandle {
 
     /// Writes what was appended before, stops the writer and gives the lock back. Blocks until then.
     pub fn close(&self) {
-        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
+        let threads = std::mem::take(&mut *self.0.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        if !threads.is_empty() {
             let _ = self.0.commands.send(Command::Close);
+        }
+        for thread in threads {
             let _ = thread.join();
         }
     }

@@ -1,23 +1,30 @@
 //! The message log: append-only segments, group commit, recovery, search, time-stamping.
 //!
 //! * [`LogHandle`] appends; [`LogReader`] finds and reads; [`Timestamper`] keeps records time-stamped.
-//! * `format` documents every byte; `segment` reads it, `sink` and `writer` write it.
+//! * `format` documents every byte of a segment; `segment` reads it, `sink` and `writer` write it. `sealed::layout`
+//!   documents the index beside it.
 //! * Nothing is answered before one `fdatasync` has made it durable; one such call covers all that waited.
 //! * A record id is never used twice, not even after a failed write or a crash.
 
+mod audit;
 mod body_logging;
+mod catalog;
 mod chains;
 mod container;
 mod counters;
 mod documents;
 mod format;
 mod handle;
-mod index;
+mod ids;
+mod live;
 mod lock;
 mod payload;
 mod reader;
 mod record;
 mod recovery;
+mod sealed;
+mod sealer;
+mod search;
 mod segment;
 mod sink;
 mod status;
@@ -30,6 +37,7 @@ mod writer;
 use std::io;
 use std::path::PathBuf;
 
+pub use audit::{SegmentCheck, SegmentSummary};
 pub use body_logging::{BodyLogging, Side, reduced_rest_head};
 pub use container::encoded_query_id;
 pub use counters::LogStatistics;
@@ -37,6 +45,7 @@ pub use format::FrameKind;
 pub use handle::{LogConfig, LogHandle};
 pub use reader::LogReader;
 pub use record::{Body, Damage, Direction, DurableRecord, Record, RecordSummary, Stamp, StoredRecord};
+pub use search::Query;
 pub use status::TimestampStatus;
 pub use storage::{AppendFile, Disk, Storage};
 pub use timestamper::{StampOutcome, TimestampClient, Timestamper};

@@ -249,14 +249,16 @@ pub(super) fn message_head(fields: &mut Fields<'_>, id: u64) -> Option<MessageHe
     Some(MessageHead { summary, document_offset, attachments })
 }
 
-fn put_client(out: &mut BytesMut, client: &ClientId) {
+/// A `client`.
+pub(super) fn put_client(out: &mut BytesMut, client: &ClientId) {
     format::put_text(out, client.instance());
     format::put_text(out, client.member_class());
     format::put_text(out, client.member_code());
     format::put_optional_text(out, client.subsystem_code());
 }
 
-fn client(fields: &mut Fields<'_>) -> Option<ClientId> {
+/// Reads a `client`.
+pub(super) fn client(fields: &mut Fields<'_>) -> Option<ClientId> {
     let (instance, member_class, member_code) = (fields.text()?, fields.text()?, fields.text()?);
     ClientId::new(instance, member_class, member_code, fields.optional_text()?).ok()
 }

@@ -1,39 +1,46 @@
 //! Reading the log: by message id, by record id, or all of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 
+use super::catalog::{Catalog, Place};
 use super::format::{Fields, FrameKind};
-use super::index::{Entry, Index};
-use super::payload;
+use super::live::Live;
 use super::record::{Covered, Damage, Direction, RecordSummary, Stamp, StoredRecord};
+use super::recovery::Access;
+use super::sealed::{self, Sealed};
 use super::segment::{self, Segment};
-use super::{LogError, recovery};
+use super::{LogError, payload, recovery};
 use crate::crypto::Digest;
 use crate::evidence::SignatureData;
 use crate::evidence::timestamp::TimestampBatch;
+use crate::limits::LOG_FILTER_BYTES_MAX;
 use crate::message::ClientId;
 
 /// Reads a log while it is written, or a log that nobody writes. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct LogReader {
     directory: Arc<PathBuf>,
-    index: Arc<RwLock<Index>>,
+    catalog: Arc<RwLock<Catalog>>,
     last_stamp: Arc<Mutex<Option<Arc<LastStamp>>>>,
 }
 
+/// Rows that are taken from an index at once.
+const ROWS_AT_ONCE: usize = 512;
+
 impl LogReader {
-    pub(super) fn new(directory: &Path, index: Arc<RwLock<Index>>) -> Self {
-        Self { directory: Arc::new(directory.to_owned()), index, last_stamp: Arc::default() }
+    pub(super) fn new(directory: &Path, catalog: Arc<RwLock<Catalog>>) -> Self {
+        Self { directory: Arc::new(directory.to_owned()), catalog, last_stamp: Arc::default() }
     }
 
     /// Reads a log as it is now, without its lock and without changing a byte of it.
     pub fn open(directory: &Path) -> Result<Self, LogError> {
-        let recovered = recovery::scan(directory)?;
-        Ok(Self::new(directory, Arc::new(RwLock::new(recovered.index))))
+        let recovered = recovery::scan(directory, Access::Read)?;
+        Ok(Self::new(directory, Arc::new(RwLock::new(recovered.catalog))))
     }
 
     /// Records of this local party with this message id, oldest first.
@@ -43,14 +50,36 @@ impl LogReader {
         query_id: &str,
         direction: Option<Direction>,
     ) -> Result<Vec<RecordSummary>, LogError> {
-        let candidates = self.with_index(|index| index.candidates(query_id));
+        let mut found = self.find_all(query_id)?;
+        found.retain(|summary| {
+            summary.client == *client && direction.is_none_or(|wanted| wanted == summary.direction)
+        });
+        Ok(found)
+    }
+
+    /// Records of any local party with this message id, oldest first.
+    pub fn find_all(&self, query_id: &str) -> Result<Vec<RecordSummary>, LogError> {
+        let (sealed, mut room, live) = self.with_catalog(|catalog| {
+            let of_live = |live: &Live| {
+                let rows = live.candidates(sealed::hash(live.tag, query_id));
+                rows.into_iter().map(|row| Place { segment: live.number, row }).collect::<Vec<_>>()
+            };
+            let live: Vec<Place> = catalog.lives().flat_map(of_live).collect();
+            let room = LOG_FILTER_BYTES_MAX.saturating_sub(catalog.sealed_memory());
+            (catalog.sealed_from(0), room, live)
+        });
+        let mut places = Vec::new();
+        for sealed in &sealed {
+            let before = sealed.memory();
+            let rows = self.sealed(sealed, |sealed| sealed.candidates(query_id, room > 0))?;
+            room = room.saturating_sub(sealed.memory().saturating_sub(before));
+            places.extend(rows.into_iter().map(|row| Place { segment: sealed.head.number, row }));
+        }
+        places.extend(live);
         let mut found = Vec::new();
-        for entry in candidates {
-            if direction.is_some_and(|wanted| wanted != entry.direction) {
-                continue;
-            }
-            let summary = self.summary_at(&entry)?;
-            if summary.query_id == query_id && summary.client == *client {
+        for place in &places {
+            let summary = self.summary_at(place)?;
+            if summary.query_id == query_id {
                 found.push(summary);
             }
         }
@@ -59,59 +88,90 @@ impl LogReader {
 
     /// The head of one record.
     pub fn summary(&self, id: u64) -> Result<RecordSummary, LogError> {
-        self.summary_at(&self.entry(id)?)
+        self.summary_at(&self.place(id)?)
     }
 
     /// One whole record, every part checked.
     pub fn read(&self, id: u64) -> Result<StoredRecord, LogError> {
-        self.read_with(id, &mut Last::default())
+        self.read_with(&self.place(id)?, &mut Last::default())
     }
 
-    fn read_with(&self, id: u64, last: &mut Last) -> Result<StoredRecord, LogError> {
-        let entry = self.entry(id)?;
-        let segment = match last.segment.take().filter(|segment| segment.header.number == entry.segment) {
+    fn read_with(&self, place: &Place, last: &mut Last) -> Result<StoredRecord, LogError> {
+        let id = place.row.id;
+        let segment = match last.segment.take().filter(|segment| segment.header.number == place.segment) {
             Some(segment) => segment,
-            None => self.segment(entry.segment)?,
+            None => self.segment(place.segment)?,
         };
-        let payload = self.frame(&segment, &entry, FrameKind::MessageRecord, entry.offset)?;
+        let payload = self.frame(&segment, id, FrameKind::MessageRecord, place.row.offset)?;
         let damaged = || LogError::Damaged { id, reason: "its fields cannot be read" };
         let record = payload::message(&payload, id).ok_or_else(damaged)?;
-        let place = (entry.segment, record.head.document_offset);
-        if last.document.as_ref().is_none_or(|document| document.place != place) {
-            let (signature, hash_chain_result) = document(&segment, place.1)?
-                .ok_or(LogError::Damaged { id, reason: "its signature document is damaged" })?;
-            last.document = Some(LastDocument { place, signature, hash_chain_result });
-        }
-        let document = last.document.as_ref().ok_or_else(damaged)?;
-        let (signature, hash_chain_result) = (document.signature.clone(), document.hash_chain_result.clone());
+        let document_place = (place.segment, record.head.document_offset);
+        let known = last.documents.iter().find(|known| known.place == document_place);
+        let (signature, hash_chain_result) = match known {
+            Some(known) => (known.signature.clone(), known.hash_chain_result.clone()),
+            None => {
+                let (signature, hash_chain_result) = document(&segment, document_place.1)?
+                    .ok_or(LogError::Damaged { id, reason: "its signature document is damaged" })?;
+                last.documents.truncate(DOCUMENTS_IN_TURN_MAX - 1);
+                let (document, result) = (signature.clone(), hash_chain_result.clone());
+                let known =
+                    LastDocument { place: document_place, signature: document, hash_chain_result: result };
+                last.documents.push_front(known);
+                (signature, hash_chain_result)
+            }
+        };
         last.segment = Some(segment);
+        let stamp = self.stamp(place)?;
         let mut summary = record.head.summary;
-        summary.stamped = entry.stamp.is_some();
+        summary.stamped = stamp.is_some();
         Ok(StoredRecord {
             summary,
             message: record.message,
             signature: SignatureData { signature, hash_chain_result, hash_chain: record.hash_chain },
             attachments: record.attachments,
-            stamp: self.stamp(&entry)?,
+            stamp,
         })
     }
 
-    /// These records, one at a time: neighbours share what they have in common.
+    /// These records, whose ids ascend, one at a time: neighbours share what they have in common.
     pub(super) fn read_each(
         &self,
         ids: Vec<u64>,
     ) -> impl Iterator<Item = (u64, Result<StoredRecord, LogError>)> {
-        let mut last = Last::default();
-        ids.into_iter().map(move |id| (id, self.read_with(id, &mut last)))
+        let (mut last, mut places) = (Last::default(), VecDeque::<Place>::new());
+        ids.into_iter().map(move |id| {
+            while places.front().is_some_and(|place| place.row.id < id) {
+                places.pop_front();
+            }
+            if places.is_empty() {
+                match self.places_from(id) {
+                    Ok(found) => places = found.into(),
+                    Err(error) => return (id, Err(error)),
+                }
+            }
+            match places.front().filter(|place| place.row.id == id) {
+                Some(place) => (id, self.read_with(place, &mut last)),
+                None => (id, Err(LogError::NotFound { id })),
+            }
+        })
     }
 
     /// Every message record from id `from` on. Records that cannot be read come as errors.
     pub fn iter_from(&self, from: u64) -> impl Iterator<Item = Result<StoredRecord, LogError>> + '_ {
-        let (mut next, mut last) = (Some(from), Last::default());
+        let (mut next, mut last, mut places) = (Some(from), Last::default(), VecDeque::new());
         std::iter::from_fn(move || {
-            let entry = self.with_index(|index| index.at_or_after(next?))?;
-            next = entry.id.checked_add(1);
-            Some(self.read_with(entry.id, &mut last))
+            if places.is_empty() {
+                match self.places_from(next?) {
+                    Ok(found) => places = found.into(),
+                    Err(error) => {
+                        next = None;
+                        return Some(Err(error));
+                    }
+                }
+            }
+            let place: Place = places.pop_front()?;
+            next = place.row.id.checked_add(1);
+            Some(self.read_with(&place, &mut last))
         })
     }
 
@@ -122,34 +182,85 @@ impl LogReader {
 
     /// Ids of message records without a time-stamp, oldest first, at most `limit`.
     pub fn unstamped(&self, limit: usize) -> Vec<u64> {
-        self.with_index(|index| index.unstamped(limit))
+        self.with_catalog(|catalog| catalog.unstamped().iter().take(limit).collect())
     }
 
     /// Message records without a time-stamp.
     pub fn unstamped_count(&self) -> usize {
-        self.with_index(Index::unstamped_count)
+        self.with_catalog(|catalog| catalog.unstamped().len() as usize)
     }
 
     /// Message records and time-stamp records in the log.
     pub fn counts(&self) -> (u64, u64) {
-        self.with_index(Index::counts)
+        self.with_catalog(Catalog::counts)
     }
 
     /// Damaged places that were stepped over when the log was opened.
     pub fn damages(&self) -> Vec<Damage> {
-        self.with_index(|index| index.damages().to_vec())
+        self.with_catalog(|catalog| catalog.damages().to_vec())
     }
 
     pub(super) fn give_up_stamping(&self, id: u64) {
-        self.index.write().unwrap_or_else(PoisonError::into_inner).give_up_stamping(id);
+        self.catalog.write().unwrap_or_else(PoisonError::into_inner).done(id, id);
     }
 
-    fn with_index<T>(&self, look: impl FnOnce(&Index) -> T) -> T {
-        look(&self.index.read().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn with_catalog<T>(&self, look: impl FnOnce(&Catalog) -> T) -> T {
+        look(&self.catalog.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn entry(&self, id: u64) -> Result<Entry, LogError> {
-        self.with_index(|index| index.get(id)).ok_or(LogError::NotFound { id })
+    /// The directory of the log.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Looks something up in the index of a complete segment. An index that is lost or damaged is made again.
+    pub(super) fn sealed<T>(
+        &self,
+        sealed: &Sealed,
+        look: impl Fn(&Sealed) -> io::Result<T>,
+    ) -> Result<T, LogError> {
+        match look(sealed) {
+            Err(error) if sealed::is_lost(&error) => {
+                let number = sealed.head.number;
+                tracing::error!(
+                    segment = number,
+                    "the index of a segment is lost or damaged; it is made again"
+                );
+                let done_below = sealed.head.done_below;
+                let again = recovery::make_index(&self.directory, number, done_below, Access::Read)?;
+                let found = look(&again)?;
+                self.catalog.write().unwrap_or_else(PoisonError::into_inner).add_sealed(again);
+                Ok(found)
+            }
+            found => Ok(found?),
+        }
+    }
+
+    /// Some of the records from an id on, in order; none when there is none.
+    pub(super) fn places_from(&self, id: u64) -> Result<Vec<Place>, LogError> {
+        let (sealed, live) = self.with_catalog(|catalog| {
+            let mut live = catalog.lives().map(|live| {
+                let rows = live.rows_from(id, ROWS_AT_ONCE);
+                rows.into_iter().map(|row| Place { segment: live.number, row }).collect::<Vec<_>>()
+            });
+            (catalog.sealed_at(id), live.find(|places: &Vec<Place>| !places.is_empty()).unwrap_or_default())
+        });
+        let Some(sealed) = sealed else { return Ok(live) };
+        let rows = self.sealed(&sealed, |sealed| sealed.rows_from(id, ROWS_AT_ONCE))?;
+        let mut places: Vec<Place> =
+            rows.into_iter().map(|row| Place { segment: sealed.head.number, row }).collect();
+        // A segment without index may lie between two that have one.
+        let first = |places: &[Place]| places.first().map_or(u64::MAX, |place| place.row.id);
+        let (bounds, mut live) = ([first(&places), first(&live)], live);
+        places.retain(|place| bounds[0] < bounds[1] && place.row.id < bounds[1]);
+        live.retain(|place| bounds[1] < bounds[0] && place.row.id < bounds[0]);
+        places.extend(live);
+        Ok(places)
+    }
+
+    fn place(&self, id: u64) -> Result<Place, LogError> {
+        let places = self.places_from(id)?;
+        places.first().filter(|place| place.row.id == id).copied().ok_or(LogError::NotFound { id })
     }
 
     fn segment(&self, number: u32) -> Result<Segment, LogError> {
@@ -157,53 +268,72 @@ impl LogReader {
         Segment::open(&path)?.ok_or(LogError::SegmentHeader { path })
     }
 
-    fn frame(
-        &self,
-        segment: &Segment,
-        entry: &Entry,
-        kind: FrameKind,
-        offset: u64,
-    ) -> Result<Bytes, LogError> {
+    fn frame(&self, segment: &Segment, id: u64, kind: FrameKind, offset: u64) -> Result<Bytes, LogError> {
         let frame = segment.frame(offset)?.filter(|(head, _)| head.kind == kind);
         let reason = match kind {
             FrameKind::TimestampRecord => "its time-stamp record is damaged",
             _ => "its frame is damaged",
         };
-        frame.map(|(_, payload)| payload).ok_or(LogError::Damaged { id: entry.id, reason })
+        frame.map(|(_, payload)| payload).ok_or(LogError::Damaged { id, reason })
     }
 
-    fn summary_at(&self, entry: &Entry) -> Result<RecordSummary, LogError> {
-        let segment = self.segment(entry.segment)?;
-        let start = segment.payload_start(entry.offset)?;
-        let head = start.and_then(|(_, start)| payload::message_head(&mut Fields(&start), entry.id));
+    pub(super) fn summary_at(&self, place: &Place) -> Result<RecordSummary, LogError> {
+        let id = place.row.id;
+        let segment = self.segment(place.segment)?;
+        let start = segment.payload_start(place.row.offset)?;
+        let head = start.and_then(|(_, start)| payload::message_head(&mut Fields(&start), id));
         let mut summary = match head {
             Some(head) => head.summary,
             None => {
-                let payload = self.frame(&segment, entry, FrameKind::MessageRecord, entry.offset)?;
-                let head = payload::message_head(&mut Fields(&payload), entry.id);
-                head.ok_or(LogError::Damaged { id: entry.id, reason: "its fields cannot be read" })?.summary
+                let payload = self.frame(&segment, id, FrameKind::MessageRecord, place.row.offset)?;
+                let head = payload::message_head(&mut Fields(&payload), id);
+                head.ok_or(LogError::Damaged { id, reason: "its fields cannot be read" })?.summary
             }
         };
-        summary.stamped = entry.stamp.is_some();
+        summary.stamped = self.stamp_place(place)?.is_some();
         Ok(summary)
     }
 
-    fn stamp(&self, entry: &Entry) -> Result<Option<Stamp>, LogError> {
-        let Some(place) = entry.stamp else { return Ok(None) };
-        let damaged = LogError::Damaged { id: entry.id, reason: "its time-stamp record cannot be read" };
+    /// Segment and offset of the time-stamp record that covers a record; it lies in the same segment or a later one.
+    fn stamp_place(&self, place: &Place) -> Result<Option<(u32, u64)>, LogError> {
+        let id = place.row.id;
+        let (waits, sealed, live) = self.with_catalog(|catalog| {
+            let covers = |live: &Live| live.stamp_of(id).map(|offset| (live.number, offset));
+            let live = catalog.lives().filter(|live| live.number >= place.segment).find_map(covers);
+            (catalog.unstamped().contains(id), catalog.sealed_from(place.segment), live)
+        });
+        if waits {
+            return Ok(None);
+        }
+        for sealed in &sealed {
+            if let Some(offset) = self.sealed(sealed, |sealed| sealed.stamp_of(id))? {
+                return Ok(Some((sealed.head.number, offset)));
+            }
+        }
+        Ok(live)
+    }
+
+    fn stamp(&self, place: &Place) -> Result<Option<Stamp>, LogError> {
+        let id = place.row.id;
+        let damaged = LogError::Damaged { id, reason: "its time-stamp record cannot be read" };
         let known = self.last_stamp.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let last = match known.filter(|last| last.place == place) {
+        // Most records have the time-stamp of the one before, and none gets a second one.
+        if let Some(stamp) = known.as_ref().and_then(|last| last.stamp_of(id)) {
+            return Ok(Some(stamp));
+        }
+        let Some(stamp_place) = self.stamp_place(place)? else { return Ok(None) };
+        let last = match known.filter(|last| last.place == stamp_place) {
             Some(last) => last,
             None => {
-                let segment = self.segment(place.0)?;
-                let payload = self.frame(&segment, entry, FrameKind::TimestampRecord, place.1)?;
-                let Some(last) = LastStamp::of(place, &payload) else { return Err(damaged) };
+                let segment = self.segment(stamp_place.0)?;
+                let payload = self.frame(&segment, id, FrameKind::TimestampRecord, stamp_place.1)?;
+                let Some(last) = LastStamp::of(stamp_place, &payload) else { return Err(damaged) };
                 let last = Arc::new(last);
                 *self.last_stamp.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&last));
                 last
             }
         };
-        last.stamp_of(entry.id).map(Some).ok_or(damaged)
+        last.stamp_of(id).map(Some).ok_or(damaged)
     }
 }
 
@@ -226,11 +356,14 @@ fn document(segment: &Segment, offset: u64) -> Result<Option<(Bytes, Option<Byte
     Ok(None)
 }
 
+/// Signature documents in turn among records in a row: those of requests and of responses, of several signers.
+const DOCUMENTS_IN_TURN_MAX: usize = 16;
+
 /// What records in a row have in common.
 #[derive(Default)]
 struct Last {
     segment: Option<Segment>,
-    document: Option<LastDocument>,
+    documents: VecDeque<LastDocument>,
 }
 
 struct LastDocument {

@@ -1,5 +1,6 @@
 //! What is logged and what is read back.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -196,5 +197,5 @@ pub struct Damage {
     /// Id of the record that was there, when its frame head is still whole.
     pub record_id: Option<u64>,
     /// What is wrong, one clause.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
 }

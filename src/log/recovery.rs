@@ -1,20 +1,25 @@
-//! Opening what an earlier run left: every whole record is found again, a torn tail is cut off.
+//! Opening what an earlier run left: complete segments by their indexes, others by a scan that finds every whole record
+//! again and cuts off a torn tail.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+
 use super::LogError;
+use super::catalog::Catalog;
 use super::format::{Fields, FrameKind};
-use super::index::Index;
+use super::live::Live;
 use super::payload;
 use super::record::Damage;
+use super::sealed::{self, Contents, Sealed};
 use super::segment::{self, Met, Segment};
 
-/// What a scan of all segments found.
+/// What was found of all segments.
 pub(super) struct Recovered {
-    pub index: Index,
+    pub catalog: Catalog,
     /// The largest record id that any frame or header speaks of.
     pub last_id: u64,
     /// The newest segment that can be written on.
@@ -38,28 +43,61 @@ pub(super) struct Tail {
     pub counts: [u64; 3],
 }
 
-/// Scans a log without changing it.
-pub(super) fn scan(directory: &Path) -> Result<Recovered, LogError> {
+/// Whether missing indexes are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// By the log's one writer.
+    Write,
+    /// Not a byte of the log is changed.
+    Read,
+}
+
+/// Opens a log without changing a segment.
+pub(super) fn scan(directory: &Path, access: Access) -> Result<Recovered, LogError> {
     let mut all =
-        Recovered { index: Index::default(), last_id: 0, tail: None, last_number: None, server: None };
+        Recovered { catalog: Catalog::default(), last_id: 0, tail: None, last_number: None, server: None };
     let numbers = segment::list(directory)?;
+    let (mut done_below, mut made_again) = (0, HashSet::new());
     for number in &numbers {
         all.last_number = Some(*number);
         all.tail = None;
         let path = directory.join(segment::file_name(*number));
-        match Segment::open(&path)? {
-            Some(segment) => scan_segment(&segment, *number, numbers.last() == Some(number), &mut all)?,
-            None => {
-                let len = std::fs::metadata(&path)?.len();
-                let reason = "the segment header is damaged";
-                all.index.add_damage(Damage { segment: *number, offset: 0, len, record_id: None, reason });
-            }
+        let Some(segment) = Segment::open(&path)? else {
+            let len = std::fs::metadata(&path)?.len();
+            let reason = "the segment header is damaged".into();
+            all.catalog.add_damage(Damage { segment: *number, offset: 0, len, record_id: None, reason });
+            continue;
+        };
+        check_header(&segment, *number, &mut all)?;
+        if let Some(sealed) = indexed(directory, &segment)? {
+            done_below = done_below.max(sealed.head.done_below);
+            add_sealed(sealed, &mut all)?;
+            continue;
         }
+        let newest = numbers.last() == Some(number);
+        let (contents, tail) = scan_segment(&segment, newest, all.last_id)?;
+        let goes_on = newest && tail.as_ref().is_some_and(|tail| !tail.sealed);
+        all.tail = tail;
+        if goes_on {
+            all.last_id = all.last_id.max(contents.last_id);
+            contents.damages.iter().for_each(|damage| all.catalog.add_damage(damage.clone()));
+            all.catalog.add_live(Live::of(*number, segment.header.tag, contents));
+        } else {
+            add_sealed(index(directory, &segment, contents, done_below, access)?, &mut all)?;
+        }
+    }
+    while let Err((number, error)) = all.catalog.find_unstamped() {
+        // One that was made again is as good as its segment.
+        if !sealed::is_lost(&error) || !made_again.insert(number) {
+            return Err(error.into());
+        }
+        tracing::error!(segment = number, "the index of a segment is lost or damaged; it is made again");
+        all.catalog.add_sealed(make_index(directory, number, 0, access)?);
     }
     Ok(all)
 }
 
-fn scan_segment(segment: &Segment, number: u32, newest: bool, all: &mut Recovered) -> Result<(), LogError> {
+fn check_header(segment: &Segment, number: u32, all: &mut Recovered) -> Result<(), LogError> {
     if segment.header.number != number {
         return Err(LogError::SegmentHeader { path: segment.path.clone() });
     }
@@ -69,20 +107,123 @@ fn scan_segment(segment: &Segment, number: u32, newest: bool, all: &mut Recovere
         return Err(LogError::OtherServer { found: segment.header.server.clone(), expected: server });
     }
     all.last_id = all.last_id.max(segment.header.first_record_id.saturating_sub(1));
+    Ok(())
+}
+
+/// The index of a segment, if it is there and the segment has not changed since.
+fn indexed(directory: &Path, segment: &Segment) -> Result<Option<Sealed>, LogError> {
+    let path = directory.join(sealed::file_name(segment.header.number));
+    let len = segment.len()?;
+    let is_of = |sealed: &Sealed| {
+        let head = &sealed.head;
+        (head.number, head.tag, head.segment_len) == (segment.header.number, segment.header.tag, len)
+    };
+    let sealed = Sealed::open(&path)?.filter(is_of);
+    Ok(sealed.filter(|sealed| sealed.head.damaged_places() == 0 || sealed.tables().is_ok()))
+}
+
+fn add_sealed(sealed: Sealed, all: &mut Recovered) -> Result<(), LogError> {
+    all.last_id = all.last_id.max(sealed.head.last_id);
+    if sealed.head.damaged_places() > 0 {
+        let segment = sealed.head.number;
+        for place in sealed.tables()?.damages {
+            let (offset, len, record_id) = (place.offset, place.len, place.record_id);
+            all.catalog.add_damage(Damage { segment, offset, len, record_id, reason: place.reason.into() });
+        }
+    }
+    all.catalog.add_sealed(sealed);
+    Ok(())
+}
+
+/// Makes the index of a complete segment again, or for the first time, and writes it where that is wanted and possible.
+pub(super) fn make_index(
+    directory: &Path,
+    number: u32,
+    done_below: u64,
+    access: Access,
+) -> Result<Sealed, LogError> {
+    let path = directory.join(segment::file_name(number));
+    let segment = Segment::open(&path)?.ok_or(LogError::SegmentHeader { path })?;
+    let (contents, _) = scan_segment(&segment, false, segment.header.first_record_id.saturating_sub(1))?;
+    index(directory, &segment, contents, done_below, access)
+}
+
+fn index(
+    directory: &Path,
+    segment: &Segment,
+    contents: Contents,
+    done_below: u64,
+    access: Access,
+) -> Result<Sealed, LogError> {
+    let number = segment.header.number;
+    let len = segment.len()?;
+    // Who only reads does not keep the index, and needs no digest.
+    let digest = if access == Access::Write { segment.sha256(len)? } else { [0; 32] };
+    let index = Bytes::from(sealed::build(&segment.header, len, digest, contents, done_below));
+    if access == Access::Write {
+        match write_index(directory, number, &index) {
+            Ok(path) => {
+                if let Some(sealed) = Sealed::open(&path)? {
+                    return Ok(sealed);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, segment = number, "the index of a segment stays in memory for now");
+            }
+        }
+    }
+    Sealed::in_memory(index).ok_or_else(|| LogError::SegmentHeader { path: segment.path.clone() })
+}
+
+/// An index appears under its name only when it is whole and durable.
+fn write_index(directory: &Path, number: u32, index: &[u8]) -> io::Result<PathBuf> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let path = directory.join(sealed::file_name(number));
+    let new = path.with_extension("idx-new");
+    let options = || {
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o640);
+        options
+    };
+    let written = options().open(&new).and_then(|mut file| {
+        file.write_all(index)?;
+        file.sync_data()
+    });
+    if let Err(error) = written {
+        // Half an index helps nobody; the disk may be full.
+        let _ = std::fs::remove_file(&new);
+        return Err(error);
+    }
+    std::fs::rename(&new, &path)?;
+    File::open(directory)?.sync_all()?;
+    Ok(path)
+}
+
+/// Scans a segment. `after`: the largest id before it. Without a tail nothing can be written behind it.
+fn scan_segment(segment: &Segment, newest: bool, after: u64) -> Result<(Contents, Option<Tail>), LogError> {
+    let (number, tag) = (segment.header.number, segment.header.tag);
+    let mut contents = Contents::default();
+    contents.last_id = after;
     let mut documents = HashSet::new();
-    let (mut sealed, mut counts) = (false, [0_u64; 3]);
-    let index = &mut all.index;
-    let last_id = &mut all.last_id;
-    let damage = |offset, len, record_id, reason| Damage { segment: number, offset, len, record_id, reason };
+    let mut sealed = false;
+    let damage = |offset, len, record_id, reason: &'static str| Damage {
+        segment: number,
+        offset,
+        len,
+        record_id,
+        reason: reason.into(),
+    };
+    let found = &mut contents;
     let good_len = segment.scan(|met| match met {
         Met::Damaged { offset, len, head, reason } => {
             let kinds = [FrameKind::MessageRecord, FrameKind::TimestampRecord];
             let record_id = head.filter(|head| kinds.contains(&head.kind)).map(|head| head.id);
-            *last_id = (*last_id).max(record_id.unwrap_or(0));
-            index.add_damage(damage(offset, len, record_id, reason));
+            found.last_id = found.last_id.max(record_id.unwrap_or(0));
+            found.damages.push(damage(offset, len, record_id, reason));
         }
         Met::Frame { offset, head, payload } => {
-            counts[0] += 1;
+            found.frames += 1;
             sealed = false;
             let lost = |reason| damage(offset, head.frame_len(), Some(head.id), reason);
             match head.kind {
@@ -97,34 +238,32 @@ fn scan_segment(segment: &Segment, number: u32, newest: bool, all: &mut Recovere
                         documents.insert(offset);
                     }
                 }
-                FrameKind::Mark => *last_id = (*last_id).max(head.id.saturating_sub(1)),
+                FrameKind::Mark => found.last_id = found.last_id.max(head.id.saturating_sub(1)),
                 FrameKind::Seal => {
                     sealed = true;
-                    *last_id = (*last_id).max(head.id.saturating_sub(1));
+                    found.last_id = found.last_id.max(head.id.saturating_sub(1));
                 }
-                _ if head.id <= *last_id => index.add_damage(lost("its record id is not new")),
+                _ if head.id <= found.last_id => found.damages.push(lost("its record id is not new")),
                 FrameKind::MessageRecord => {
-                    *last_id = head.id;
-                    counts[1] += 1;
+                    found.last_id = head.id;
                     match payload::message_head(&mut Fields(payload), head.id) {
-                        Some(found) if documents.contains(&found.document_offset) => {
-                            let summary = &found.summary;
-                            index.add_message(head.id, &summary.query_id, summary.direction, number, offset);
+                        Some(message) if documents.contains(&message.document_offset) => {
+                            found.add_message(tag, &message.summary, offset);
                         }
-                        Some(_) => index.add_damage(lost("its signature document is damaged")),
-                        None => index.add_damage(lost("its fields cannot be read")),
+                        Some(_) => found.damages.push(lost("its signature document is damaged")),
+                        None => found.damages.push(lost("its fields cannot be read")),
                     }
                 }
                 FrameKind::TimestampRecord => {
-                    *last_id = head.id;
-                    counts[2] += 1;
+                    found.last_id = head.id;
                     // The list of records may lie beyond what a scan shows: read the frame whole.
                     let whole = segment.frame(offset).ok().flatten();
                     match whole.and_then(|(_, payload)| payload::timestamp(&payload)) {
                         Some((_, stamp)) => {
-                            index.add_timestamp(stamp.covered.records(), number, offset);
+                            found.timestamp_records += 1;
+                            found.spans.cover(stamp.covered.records(), offset);
                         }
-                        None => index.add_damage(lost("its fields cannot be read")),
+                        None => found.damages.push(lost("its fields cannot be read")),
                     }
                 }
             }
@@ -133,13 +272,19 @@ fn scan_segment(segment: &Segment, number: u32, newest: bool, all: &mut Recovere
     let file_len = segment.len()?;
     if file_len > good_len && !(newest && segment.is_torn_at(good_len)?) {
         let reason = "the segment does not end with a whole frame";
-        index.add_damage(damage(good_len, file_len - good_len, None, reason));
+        contents.damages.push(damage(good_len, file_len - good_len, None, reason));
         // What may have been a whole record is neither cut off nor written behind: a new segment follows.
-        return Ok(());
+        return Ok((contents, None));
     }
-    let (path, tag) = (segment.path.clone(), segment.header.tag);
-    all.tail = Some(Tail { number, path, tag, good_len, file_len, sealed, counts });
-    Ok(())
+    let counts = [contents.frames, contents.messages.len() as u64, contents.timestamp_records];
+    let tail = Tail { number, path: segment.path.clone(), tag, good_len, file_len, sealed, counts };
+    Ok((contents, Some(tail)))
+}
+
+/// Damaged places of a segment. `newest`: its tail may be torn, or in the making.
+pub(super) fn damages_of(segment: &Segment, newest: bool) -> Result<Vec<Damage>, LogError> {
+    let (contents, _) = scan_segment(segment, newest, segment.header.first_record_id.saturating_sub(1))?;
+    Ok(contents.damages)
 }
 
 /// Copies a torn tail beside its segment before it is cut off, so that nothing is ever thrown away.

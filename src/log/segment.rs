@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::LogError;
 use super::format::{self, FRAME_CRC_BYTES, FRAME_HEAD_BYTES, FrameHead, HeaderFault, SegmentHeader};
+use crate::crypto::{DigestAlgorithm, Hasher};
 
 /// Bytes of a payload that a scan shows to its visitor; the rest is only checked.
 const SCAN_PAYLOAD_BYTES: usize = 64 * 1024;
@@ -105,7 +106,19 @@ impl Segment {
         let len = self.len()?;
         let mut offset = self.header.encoded_len() as u64;
         let mut buffer = vec![0; READ_CHUNK_BYTES];
+        let mut window = Window::new(&self.file);
         while offset < len {
+            // Most frames are small, whole, and lie in what was read at once.
+            if let Some((head, frame)) = self.whole_frame(window.from(offset)?) {
+                let end = FRAME_HEAD_BYTES + (head.payload_len as usize).min(SCAN_PAYLOAD_BYTES);
+                visit(Met::Frame {
+                    offset,
+                    head,
+                    payload: frame.get(FRAME_HEAD_BYTES..end).unwrap_or_default(),
+                });
+                offset += head.frame_len();
+                continue;
+            }
             match self.frame_head(offset)?.filter(|head| offset + head.frame_len() <= len) {
                 Some(head) => {
                     let (whole, shown) = self.check(offset, &head, &mut buffer)?;
@@ -146,6 +159,31 @@ impl Segment {
                 rest => return Ok(rest.is_none_or(<[u8]>::is_empty)),
             }
         }
+    }
+
+    /// A frame that lies, whole and undamaged, at the beginning of these bytes.
+    fn whole_frame<'b>(&self, bytes: &'b [u8]) -> Option<(FrameHead, &'b [u8])> {
+        let head = FrameHead::parse(bytes.first_chunk()?, self.header.tag)?;
+        let frame = bytes.get(..usize::try_from(head.frame_len()).ok()?)?;
+        let (body, trailer) = frame.split_at_checked(FRAME_HEAD_BYTES + head.payload_len as usize)?;
+        let (stored, padding) = trailer.split_first_chunk::<FRAME_CRC_BYTES>()?;
+        let crc = format::seeded(self.header.tag, body).finalize();
+        (*stored == crc.to_le_bytes() && padding.iter().all(|byte| *byte == 0)).then_some((head, frame))
+    }
+
+    /// The digest of the first `len` bytes.
+    pub fn sha256(&self, len: u64) -> io::Result<[u8; 32]> {
+        let mut hasher = Hasher::new(DigestAlgorithm::Sha256);
+        let mut buffer = vec![0; READ_CHUNK_BYTES];
+        let mut at = 0;
+        while at < len {
+            let want = usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());
+            let Some(chunk) = buffer.get_mut(..want) else { break };
+            self.file.read_exact_at(chunk, at)?;
+            hasher.update(chunk);
+            at += want as u64;
+        }
+        hasher.finish().as_ref().try_into().map_err(|_| io::ErrorKind::InvalidData.into())
     }
 
     /// Checks payload and padding of a frame that lies within the file; keeps the leading payload bytes.
@@ -202,6 +240,39 @@ impl Segment {
             at += (READ_CHUNK_BYTES - FRAME_HEAD_BYTES) as u64;
         }
         Ok(None)
+    }
+}
+
+/// Bytes of a file that were read together.
+struct Window<'f> {
+    file: &'f File,
+    bytes: Vec<u8>,
+    start: u64,
+    filled: usize,
+    /// The file ended where the window ends.
+    is_last: bool,
+}
+
+impl<'f> Window<'f> {
+    fn new(file: &'f File) -> Self {
+        Self { file, bytes: vec![0; READ_CHUNK_BYTES], start: 0, filled: 0, is_last: false }
+    }
+
+    /// The bytes from `offset` on: half of the window at least, unless the file ends.
+    fn from(&mut self, offset: u64) -> io::Result<&[u8]> {
+        let held = offset.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
+        let held =
+            held.filter(|at| at + READ_CHUNK_BYTES / 2 <= self.filled || (self.is_last && *at < self.filled));
+        let at = match held {
+            Some(at) => at,
+            None => {
+                self.filled = read_up_to(self.file, &mut self.bytes, offset)?;
+                self.start = offset;
+                self.is_last = self.filled < self.bytes.len();
+                0
+            }
+        };
+        Ok(self.bytes.get(at..self.filled).unwrap_or_default())
     }
 }
 

@@ -7,15 +7,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use crossbeam::channel::Receiver;
+use crossbeam::channel::{Receiver, Sender};
 use tokio::sync::oneshot;
 
+use super::catalog::Catalog;
 use super::counters::Counters;
 use super::documents::Documents;
 use super::format::{FrameKind, SegmentHeader};
-use super::index::Index;
 use super::record::{Body, Direction, DurableRecord, Record, TimestampRecord};
 use super::recovery::Tail;
+use super::sealed::{self, Row, UNKNOWN};
 use super::sink::Sink;
 use super::storage::{AppendFile, Storage};
 use super::{payload, segment};
@@ -58,9 +59,9 @@ pub(super) enum Command {
     Close,
 }
 
-/// What the index learns once a commit is durable.
+/// What the catalog learns once a commit is durable.
 enum Learned {
-    Message { id: u64, query_id: String, direction: Direction, offset: u64 },
+    Message { row: Row, hash: u64 },
     Timestamp { records: Vec<u64>, offset: u64 },
 }
 
@@ -80,9 +81,11 @@ pub(super) struct Writer {
     pub server: String,
     pub storage: Arc<dyn Storage>,
     pub clock: SharedClock,
-    pub index: Arc<RwLock<Index>>,
+    pub catalog: Arc<RwLock<Catalog>>,
     pub counters: Arc<Counters>,
     pub segment_bytes_max: u64,
+    /// Takes the numbers of segments that are complete.
+    full: Sender<u32>,
     segment: Option<OpenSegment>,
     next_number: u32,
     next_id: u64,
@@ -97,9 +100,10 @@ impl Writer {
         server: String,
         storage: Arc<dyn Storage>,
         clock: SharedClock,
-        index: Arc<RwLock<Index>>,
+        catalog: Arc<RwLock<Catalog>>,
         counters: Arc<Counters>,
         segment_bytes_max: u64,
+        full: Sender<u32>,
         next_number: u32,
         next_id: u64,
     ) -> Self {
@@ -109,9 +113,10 @@ impl Writer {
             server,
             storage,
             clock,
-            index,
+            catalog,
             counters,
             segment_bytes_max,
+            full,
             segment,
             next_number,
             next_id,
@@ -164,7 +169,7 @@ impl Writer {
         match self.write(&batch, now) {
             Ok((first_id, segment, learned)) => {
                 self.counters.committed(&batch);
-                publish(&self.index, segment, learned);
+                publish(&self.catalog, segment, learned);
                 for (id, job) in (first_id..).zip(batch) {
                     // A caller that has gone away leaves a record that nobody waits for.
                     let _ = job.reply.send(Ok(DurableRecord::new(id, now)));
@@ -181,7 +186,7 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, batch: &[Job], now: UnixTime) -> io::Result<(u64, u32, Vec<Learned>)> {
+    fn write(&mut self, batch: &[Job], now: UnixTime) -> io::Result<(u64, (u32, u64), Vec<Learned>)> {
         self.ready_segment(now)?;
         let first_id = self.next_id;
         let segment = self.segment.as_mut().ok_or(io::ErrorKind::NotFound)?;
@@ -194,7 +199,7 @@ impl Writer {
             segment.file.sync().map_err(|error| (error, true))?;
             counters.synced(len - segment.durable_len, began.elapsed());
             segment.durable_len = len;
-            Ok((first_id, segment.number, learned))
+            Ok((first_id, (segment.number, segment.tag), learned))
         });
         result.map_err(|(error, sync_failed)| {
             self.take_back(sync_failed);
@@ -245,7 +250,10 @@ impl Writer {
         let counts: Vec<u8> = segment.counts.iter().flat_map(|count| count.to_le_bytes()).collect();
         match append_frame(segment, FrameKind::Seal, next_id, &counts) {
             Ok(()) => {
-                self.segment = None;
+                if let Some(segment) = self.segment.take() {
+                    // Whoever makes indexes has gone only when the log is being closed.
+                    let _ = self.full.send(segment.number);
+                }
                 Ok(())
             }
             Err((error, sync_failed)) => {
@@ -340,8 +348,8 @@ fn write_batch(
                 let offset = sink.offset();
                 payload::put_message_head(&mut scratch, record, now, document);
                 write_message(&mut sink, record, id, &scratch).map_err(write_failed)?;
-                let (query_id, direction) = (record.query_id.clone(), record.direction);
-                learned.push(Learned::Message { id, query_id, direction, offset });
+                let hash = sealed::hash(*tag, &record.query_id);
+                learned.push(Learned::Message { row: row(record, id, offset, now), hash });
                 added[1] += 1;
             }
             Entry::Timestamp(stamp) => {
@@ -415,15 +423,28 @@ fn write_message(sink: &mut Sink<'_>, record: &Record, id: u64, head: &[u8]) -> 
     frame.end()
 }
 
-fn publish(index: &RwLock<Index>, segment: u32, learned: Vec<Learned>) {
-    let mut index = index.write().unwrap_or_else(PoisonError::into_inner);
+/// Parties are looked up in the frame until the segment has an index.
+fn row(record: &Record, id: u64, offset: u64, now: UnixTime) -> Row {
+    let (client, consumer, service) = (UNKNOWN, UNKNOWN, UNKNOWN);
+    let (is_response, metadata_only) = (record.direction == Direction::Response, record.metadata_only);
+    Row { id, offset, time_ms: now.millis(), client, consumer, service, is_response, metadata_only }
+}
+
+fn publish(catalog: &RwLock<Catalog>, (number, tag): (u32, u64), learned: Vec<Learned>) {
+    let mut catalog = catalog.write().unwrap_or_else(PoisonError::into_inner);
     for learned in learned {
         match learned {
-            Learned::Message { id, query_id, direction, offset } => {
-                index.add_message(id, &query_id, direction, segment, offset);
+            Learned::Message { row, hash } => {
+                catalog.live(number, tag).add_message(row, hash);
+                catalog.wait(row.id);
             }
             Learned::Timestamp { records, offset } => {
-                index.add_timestamp(records.into_iter(), segment, offset);
+                catalog.live(number, tag).add_timestamp(&records, offset);
+                for run in records.chunk_by(|one, next| one.checked_add(1) == Some(*next)) {
+                    if let [first, .., last] | [first @ last] = run {
+                        catalog.done(*first, *last);
+                    }
+                }
             }
         }
     }

@@ -3,8 +3,10 @@
 mod durability;
 mod faults;
 mod recovery;
+mod sealed;
 mod search;
 mod stamping;
+mod volume;
 
 use std::fs::File;
 use std::future::Future;
