@@ -9,6 +9,7 @@ macro_rules! say {
 }
 
 pub mod check;
+pub mod log;
 pub mod logging;
 pub mod registry;
 pub mod run;
@@ -41,6 +42,8 @@ enum Command {
     Registry(registry::RegistryArgs),
     /// Show the keys of this server and import new ones
     Token(token::TokenArgs),
+    /// Search, show, export and check the message log, also while the server runs
+    Log(log::LogArgs),
     /// Start a whole ecosystem on loopback and send messages through it
     Sandbox(sandbox::SandboxArgs),
     /// Verify containers: who signed what, and when it existed
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Registry(args) => registry::run(&args),
         Command::Token(args) => token::run(&args),
+        Command::Log(args) => log::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Verify(args) => verify::run(&args),
     }

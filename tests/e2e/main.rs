@@ -12,6 +12,7 @@ mod durability;
 mod errors;
 mod failover;
 mod http;
+mod log_command;
 mod monitoring;
 mod operation;
 mod outages;
