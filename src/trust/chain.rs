@@ -39,7 +39,7 @@ pub struct ChainContext<'a> {
 
 /// Verifies `end_entity` with the CA that issued it (directly) as trust anchor, as signatures and providers'
 /// authentication certificates are. Gives the path without the anchor, end entity first. Errors:
-/// `cannot_create_cert_path`, `invalid_cert_path.…`.
+/// `cannot_create_cert_path.internal_error`, `invalid_cert_path.…`.
 pub fn verify_chain(
     context: ChainContext<'_>,
     end_entity: &Certificate,
@@ -84,8 +84,9 @@ fn check_status(
     ocsp::check_all(context.ocsp, issuer, certificate, context.at, context.global_conf, context.policy)
 }
 
+// Official servers have no code for what is wrong with a path, hence the second half (X-Road 7.8 behaviour).
 fn cannot_create(text: &str) -> XRoadError {
-    XRoadError::new(ErrorCode::CannotCreateCertPath, text.to_owned())
+    XRoadError::new(ErrorCode::InternalError, text.to_owned()).within(ErrorCode::CannotCreateCertPath)
 }
 
 /// Searches a path from `end_entity` to `anchor` through `additional`: every certificate within its validity,

@@ -227,8 +227,13 @@ fn signers(lab: &Lab, cases: &mut Vec<Case>) {
     let other = lab.forger(1);
     let others = vec![other.ocsp(other.identities.signing.certificate(), 0)];
     add("another member", "incorrect_certificate", &other, others);
-    add("a foreign authority", "cannot_create_cert_path", &stranger, vec![stranger.ocsp(&strange, 0)]);
-    add("an expired certificate", "cannot_create_cert_path", &dead, vec![dead.ocsp(&old, 0)]);
+    add(
+        "a foreign authority",
+        "cannot_create_cert_path.internal_error",
+        &stranger,
+        vec![stranger.ocsp(&strange, 0)],
+    );
+    add("an expired certificate", "cannot_create_cert_path.internal_error", &dead, vec![dead.ocsp(&old, 0)]);
     let times = "invalid_cert_path.incorrect_validation_info";
     add("an old OCSP response", times, &own, vec![own.ocsp(signing, -7200)]);
     add("an OCSP response from the future", times, &own, vec![own.ocsp(signing, 3600)]);

@@ -284,7 +284,7 @@ fn signers<'h>(hostile: &'h Hostile, cases: &mut Vec<(String, String, Make<'h>)>
     let foreign = other_pki(lab, directory.path(), &[], now());
     add(
         "a foreign authority",
-        "cannot_create_cert_path",
+        "cannot_create_cert_path.internal_error",
         Box::new(move |parts| {
             let responder = Responder::new(foreign.clone()).unwrap();
             let forger = Forger {
@@ -452,7 +452,7 @@ async fn servers_without_good_standing_are_sent_nothing() {
         (
             "a foreign certificate",
             &foreign.servers[1].authentication,
-            "ssl_authentication_failed.cannot_create_cert_path",
+            "ssl_authentication_failed.cannot_create_cert_path.internal_error",
         ),
         ("the consumer's own", &pki.servers[0].authentication, "ssl_authentication_failed"),
         ("a signing certificate", &pki.servers[1].signing, "ssl_authentication_failed"),

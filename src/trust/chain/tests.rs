@@ -52,7 +52,7 @@ impl World {
 
 #[test]
 fn intermediates_must_be_cas_in_every_respect() {
-    let cannot = Err("cannot_create_cert_path".to_owned());
+    let cannot = Err("cannot_create_cert_path.internal_error".to_owned());
     let leaf = Template::default();
     let ca = || Template::ca("middle");
     assert_eq!(world(&ca(), &leaf).verdict(), Ok(2));
@@ -78,7 +78,7 @@ fn path_lengths_are_kept() {
         ChainContext { global_conf: &conf, instance: "LAB", ocsp: &[], at: now(), policy: &Policy::STRICT };
     let additional = [lower.certificate.clone(), upper.certificate.clone()];
     let error = verify_chain_to(context, &root.certificate, &leaf.certificate, &additional).unwrap_err();
-    assert_eq!(error.code(), "cannot_create_cert_path");
+    assert_eq!(error.code(), "cannot_create_cert_path.internal_error");
 }
 
 #[test]

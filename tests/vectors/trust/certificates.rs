@@ -13,6 +13,9 @@ use hermod::trust::{
 use super::{cases, certificate, globalconf, read, time};
 use crate::common::vectors;
 
+/// Of a path that cannot be built.
+const NO_PATH: &str = "cannot_create_cert_path.internal_error";
+
 struct Captured {
     conf: GlobalConf,
     ca: Certificate,
@@ -184,11 +187,11 @@ fn trap_signature_22_the_direct_issuer_is_the_anchor() {
     assert_eq!(verify_chain(context, &c.ss0_sign, &[]).unwrap(), std::slice::from_ref(&c.ss0_sign));
     assert_eq!(verify_chain(context, &c.ss0_sign, std::slice::from_ref(&c.ca)).unwrap().len(), 1);
     let elsewhere = ChainContext { instance: "FOO", ..context };
-    assert!(verify_chain(elsewhere, &c.ss0_sign, &[]).unwrap_err().is(ErrorCode::CannotCreateCertPath));
+    assert_eq!(verify_chain(elsewhere, &c.ss0_sign, &[]).unwrap_err().code(), NO_PATH);
     let error = verify_chain(ChainContext { ocsp: &[], ..context }, &c.ss0_sign, &[]).unwrap_err();
     assert_eq!(error.code(), "invalid_cert_path.cert_validation");
     // A CA is not its own subject: no path without status checks.
-    assert!(verify_chain(context, &c.ca, &[]).unwrap_err().is(ErrorCode::CannotCreateCertPath));
+    assert_eq!(verify_chain(context, &c.ca, &[]).unwrap_err().code(), NO_PATH);
     assert_eq!(subject_client_id(&c.conf, &c.ss0_sign, "LAB").unwrap().instance(), "LAB");
     assert!(subject_client_id(&c.conf, &c.ss0_sign, "FOO").unwrap_err().is(ErrorCode::InternalError));
 }
@@ -217,16 +220,16 @@ fn test_chains_build_with_the_switches_of_the_past_only() {
         let code = verify(&Policy::LEGACY, at);
         let built = code.code() == "invalid_cert_path.cert_validation";
         assert_eq!(built, expected == "ok", "{id}: {code}");
-        assert!(built || code.is(ErrorCode::CannotCreateCertPath), "{id}: {code}");
+        assert!(built || code.code() == NO_PATH, "{id}: {code}");
         // SHA-1 is refused by default.
-        assert!(verify(&Policy::STRICT, at).is(ErrorCode::CannotCreateCertPath), "{id}");
-        assert!(verify(&Policy::LEGACY, time("2040-01-01T00:00:00Z")).is(ErrorCode::CannotCreateCertPath));
+        assert_eq!(verify(&Policy::STRICT, at).code(), NO_PATH, "{id}");
+        assert_eq!(verify(&Policy::LEGACY, time("2040-01-01T00:00:00Z")).code(), NO_PATH);
     }
     let md5 = certificate(root.join("certs/test_chain/user_3_md5.extracted.pem"));
     let extra = [load("ca_1"), load("ca_2"), load("ca_3")];
     let context = ChainContext { global_conf: &conf, instance: "EE", ocsp: &[], at, policy: &Policy::LEGACY };
     let error = verify_chain_to(context, &anchor, &md5, &extra).unwrap_err();
-    assert!(error.is(ErrorCode::CannotCreateCertPath));
+    assert_eq!(error.code(), NO_PATH);
 }
 
 fn subject_of(root: &Path, text: &str) -> Name {
