@@ -16,7 +16,7 @@ use crate::arrivals::{Pattern, Schedule};
 use crate::client::{Answer, Connection, Target};
 use crate::message::Messages;
 use crate::recorder::{Figures, Live, Outcome, Outcomes, Recorder};
-use crate::scenario::Load;
+use crate::scenario::{Load, Phase, Sweep};
 use crate::seed::Seed;
 
 // Below the 30 s after which servers close idle connections.
@@ -37,6 +37,34 @@ pub struct Plan {
     pub callers: usize,
     /// Length.
     pub length: Duration,
+}
+
+impl Plan {
+    /// Of a phase. The knee is what its rate may refer to.
+    pub fn of(phase: &Phase, knee: Option<f64>) -> Self {
+        let from = match (phase.of_knee, knee) {
+            (Some(share), Some(knee)) => share * knee,
+            _ => phase.rate,
+        };
+        Self {
+            pattern: phase.arrivals,
+            from,
+            to: phase.to_rate.unwrap_or(from),
+            callers: phase.callers,
+            length: phase.length(),
+        }
+    }
+
+    /// Of a step of a sweep.
+    pub fn step(sweep: &Sweep, rate: f64) -> Self {
+        let length = Duration::from_secs_f64(sweep.step_seconds);
+        Self { pattern: Pattern::Poisson, from: rate, to: rate, callers: 0, length }
+    }
+
+    /// Messages per second that are meant to be sent, in the mean; callers send as they can.
+    pub fn offered(&self) -> Option<f64> {
+        (self.pattern != Pattern::Callers).then_some((self.from + self.to) / 2.0)
+    }
 }
 
 type Order = (Plan, oneshot::Sender<Figures>);

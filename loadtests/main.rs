@@ -7,7 +7,8 @@
 //! * [`client`], [`message`], [`generator`], [`recorder`]: sending, checking answers, latencies.
 //! * [`system`], [`backend`], [`server`], [`tamper`]: what is measured, and what can go wrong.
 //! * [`metrics`], [`process`], [`machine`], [`floor`]: what it costs.
-//! * [`run`], [`proof`]: the steps of a run, and the judgement of its evidence.
+//! * [`run`], [`sweep`], [`proof`]: the steps of a run, and the judgement of its evidence.
+//! * [`null`], [`relay`], [`null_table`]: the same load through relays that neither sign nor log.
 //! * [`report`], [`table`], [`page`], [`plot`]: what came of it.
 
 mod arrivals;
@@ -18,17 +19,21 @@ mod generator;
 mod machine;
 mod message;
 mod metrics;
+mod null;
+mod null_table;
 mod page;
 mod plot;
 mod process;
 mod proof;
 mod recorder;
+mod relay;
 mod report;
 mod run;
 mod scenario;
 mod seed;
 mod server;
 mod sizes;
+mod sweep;
 mod system;
 mod table;
 mod tamper;

@@ -29,6 +29,7 @@ pub fn render(report: &Report) -> String {
         sweep_plot(&mut out, &shown);
     }
     time_plots(&mut out, &shown);
+    crate::null_table::html(&mut out, report);
     let _ = write!(out, "<h2>All figures</h2><pre>{}</pre>", escape(&crate::table::render(report)));
     let json = serde_json::to_string(report).unwrap_or_default().replace("</", "<\\/");
     let _ = write!(out, "<script type=\"application/json\" id=\"report\">{json}</script></html>");

@@ -43,6 +43,28 @@ impl Usage {
             peak_rss_bytes: self.peak_rss_bytes,
         }
     }
+
+    /// Of two processes together; their peaks need not have been at the same time.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            cpu_us: self.cpu_us + other.cpu_us,
+            reads_and_writes: self.reads_and_writes + other.reads_and_writes,
+            switches: self.switches + other.switches,
+            peak_rss_bytes: self.peak_rss_bytes + other.peak_rss_bytes,
+        }
+    }
+}
+
+/// Processes that this one has started and that are still there.
+pub fn children_of(pid: u32) -> Vec<u32> {
+    let Ok(all) = fs::read_dir("/proc") else { return Vec::new() };
+    let numbers = all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers
+        .filter(|child| {
+            let status = fs::read_to_string(format!("/proc/{child}/status")).unwrap_or_default();
+            field(&status, "PPid:") == u64::from(pid)
+        })
+        .collect()
 }
 
 /// CPU time of the threads of this process whose name begins with `name`, in microseconds.

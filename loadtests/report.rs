@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::floor::{Amounts, Costs, Part};
 use crate::machine::Machine;
 use crate::metrics::Metrics;
+use crate::null::NullColumn;
 use crate::process::Usage;
 use crate::proof::Proof;
 use crate::recorder::{Figures, Latency};
@@ -208,7 +209,11 @@ pub struct Report {
     /// The logs' judgement; absent when their servers are not ours.
     pub proof: Option<Proof>,
     /// The same load without signing and log.
-    pub null_column: String,
+    pub null: NullColumn,
+    /// Exchanges per second in relation to the null column, at the knee where a sweep looked for it.
+    pub ratio_to_null: Option<f64>,
+    /// What the ratio is of: `knee`, or the name of a phase.
+    pub ratio_to_null_of: String,
     /// What the servers' workers run on.
     pub runtime: String,
 }
@@ -242,6 +247,19 @@ impl Report {
             handshakes_resumed: worst(|server| server.handshakes_resumed),
         };
         self.servers.clone_from(servers);
+    }
+
+    /// Sets the figures against those of the null column.
+    pub fn compare(&mut self, mut null: NullColumn) {
+        null.compare(&self.phases, self.knee_per_second);
+        (self.ratio_to_null, self.ratio_to_null_of) = match (&null.ratios, null.compared()) {
+            (Some(ratios), _) if ratios.knee_per_second.is_some() => {
+                (ratios.knee_per_second, "knee".to_owned())
+            }
+            (_, Some(phase)) => (phase.ratios.as_ref().map(|r| r.exchanges_per_second), phase.name.clone()),
+            _ => (None, String::new()),
+        };
+        self.null = null;
     }
 
     /// Decides whether the run is valid.

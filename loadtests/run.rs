@@ -14,11 +14,13 @@ use crate::generator::{Generator, Plan};
 use crate::machine::Machine;
 use crate::message::{Messages, Route};
 use crate::metrics::Metrics;
+use crate::null::{self, NullColumn};
 use crate::process::{Usage, own_threads_cpu_us};
 use crate::proof;
 use crate::recorder::{Figures, Live};
 use crate::report::{PhaseReport, Reading, Report, ServerReport};
 use crate::scenario::{Event, Phase, Scenario, Sweep};
+use crate::sweep::{Search, follows};
 use crate::system::{System, foreign_target, metrics_url};
 
 /// Runs a scenario.
@@ -107,11 +109,13 @@ impl<'a> Run<'a> {
             Some(system) => {
                 system.mend();
                 let bodies = self.scenario.system.log_bodies;
-                Some(proof::prove(system, messages, outcomes, bodies, self.say).await?)
+                Some(proof::prove(system, Arc::clone(&messages), outcomes, bodies, self.say).await?)
             }
             None => None,
         };
         let scenario = self.scenario;
+        // The servers have ended: nothing but the relays takes CPU time now.
+        let null = null::measure(scenario, self.system.as_ref(), &messages, self.knee, self.say).await;
         let mut report = Report {
             scenario: scenario.name.clone(),
             about: scenario.about.clone(),
@@ -132,10 +136,13 @@ impl<'a> Run<'a> {
             signature_us: self.costs.as_ref().map_or(0.0, Costs::sign_us).round(),
             phases: self.phases,
             proof,
-            null_column: "not measured: a relay pair is not started by this version".to_owned(),
+            null: NullColumn::default(),
+            ratio_to_null: None,
+            ratio_to_null_of: String::new(),
             runtime,
         };
         report.sum_up(scenario);
+        report.compare(null);
         report.judge();
         Ok(report)
     }
@@ -152,17 +159,7 @@ impl<'a> Run<'a> {
     }
 
     async fn phase(&mut self, phase: &Phase, events: &mut Vec<&Event>, began: Instant) -> Result<(), String> {
-        let from = match (phase.of_knee, self.knee) {
-            (Some(share), Some(knee)) => share * knee,
-            _ => phase.rate,
-        };
-        let plan = Plan {
-            pattern: phase.arrivals,
-            from,
-            to: phase.to_rate.unwrap_or(from),
-            callers: phase.callers,
-            length: phase.length(),
-        };
+        let plan = Plan::of(phase, self.knee);
         (self.say)(&match plan.pattern {
             Pattern::Callers => format!("{}: {} callers for {} s", phase.name, plan.callers, phase.seconds),
             _ if plan.from == plan.to => {
@@ -190,50 +187,23 @@ impl<'a> Run<'a> {
     async fn sweep(&mut self, sweep: &Sweep) -> Result<(), String> {
         (self.say)("warming up");
         self.step(sweep, sweep.from / 2.0, "warm-up").await?;
-        let (mut good, mut bad) = (0.0, f64::INFINITY);
-        let mut rate = sweep.from;
-        let mut best = 0.0;
-        let mut halvings = 0;
-        while halvings <= sweep.halvings {
+        let mut search = Search::new(sweep, sweep.from);
+        while let Some(rate) = search.next_rate() {
             let (follows, achieved) = self.step(sweep, rate, "step").await?;
-            if follows {
-                good = rate;
-                best = achieved;
-            } else {
-                bad = rate;
-            }
-            if bad.is_infinite() {
-                rate *= sweep.factor;
-            } else {
-                halvings += 1;
-                rate = (good + bad) / 2.0;
-                if good == 0.0 && halvings > sweep.halvings {
-                    break;
-                }
-            }
+            search.tried(follows, achieved);
         }
-        (self.say)(&format!("the knee is at {best:.0}/s"));
-        self.knee = Some(best);
+        (self.say)(&format!("the knee is at {:.0}/s", search.best()));
+        self.knee = Some(search.best());
         Ok(())
     }
 
     async fn step(&mut self, sweep: &Sweep, rate: f64, name: &str) -> Result<(bool, f64), String> {
-        let length = Duration::from_secs_f64(sweep.step_seconds);
-        let plan = Plan { pattern: Pattern::Poisson, from: rate, to: rate, callers: 0, length };
+        let plan = Plan::step(sweep, rate);
         let (before, own) = (self.read().await, own_usage());
         let figures = self.generator.run(plan.clone()).await?;
-        let offered = figures.sent as f64 / sweep.step_seconds;
         let achieved = figures.achieved_per_second;
-        let errors = figures.refused + figures.failed + figures.wrong;
-        let follows = achieved >= offered * sweep.achieved_min
-            && figures.latency_ms.p99 <= sweep.p99_max_ms
-            && errors == 0;
-        (self.say)(&format!(
-            "{rate:.0}/s: {achieved:.0}/s answered, p50 {:.1} ms, p99 {:.1} ms, {errors} errors{}",
-            figures.latency_ms.p50,
-            figures.latency_ms.p99,
-            if follows { "" } else { ": too much" }
-        ));
+        let (follows, errors) = follows(sweep, &figures);
+        (self.say)(&told(rate, &figures, errors, follows));
         let name = format!("{name} {rate:.0}/s");
         self.record(&name, false, &plan, figures, (before, own)).await;
         Ok((follows, achieved))
@@ -263,10 +233,9 @@ impl<'a> Run<'a> {
         });
         let per_exchange =
             |index: usize| crate::report::round((own[index] - own_before[index]) / exchanges.max(1.0));
-        let offered = (plan.pattern != Pattern::Callers).then_some((plan.from + plan.to) / 2.0);
         let report = PhaseReport {
             name: name.to_owned(),
-            offered_per_second: offered.map(crate::report::round),
+            offered_per_second: plan.offered().map(crate::report::round),
             measured,
             seconds: plan.length.as_secs_f64(),
             servers: servers.collect(),
@@ -298,8 +267,20 @@ impl<'a> Run<'a> {
     }
 }
 
-fn own_usage() -> [f64; 2] {
+/// What the generator and the echo service have taken so far, in µs of CPU time.
+pub fn own_usage() -> [f64; 2] {
     [own_threads_cpu_us("generator") + own_threads_cpu_us("pacer"), own_threads_cpu_us("worker-")]
+}
+
+/// A step in a line.
+pub fn told(rate: f64, figures: &Figures, errors: u64, follows: bool) -> String {
+    format!(
+        "{rate:.0}/s: {:.0}/s answered, p50 {:.1} ms, p99 {:.1} ms, {errors} errors{}",
+        figures.achieved_per_second,
+        figures.latency_ms.p50,
+        figures.latency_ms.p99,
+        if follows { "" } else { ": too much" }
+    )
 }
 
 async fn happen(

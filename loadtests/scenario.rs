@@ -39,6 +39,9 @@ pub struct Scenario {
     /// What is still a valid run.
     #[serde(default)]
     pub accept: Accept,
+    /// The same load without security servers.
+    #[serde(default)]
+    pub null: Null,
 }
 
 /// `[system]`
@@ -247,6 +250,22 @@ pub enum Action {
 pub struct Accept {
     /// Messages may be refused with a clear error.
     pub refusals: bool,
+}
+
+/// `[null]`: the measured phases once more through a pair of plain relays.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Null {
+    /// Where the relays' program is installed.
+    pub measure: bool,
+    /// No phase is longer than this, as relays need no time to settle.
+    pub seconds_max: f64,
+}
+
+impl Default for Null {
+    fn default() -> Self {
+        Self { measure: true, seconds_max: 10.0 }
+    }
 }
 
 impl Scenario {

@@ -19,7 +19,7 @@ use crate::tamper::{Tamper, Tampering};
 use crate::{backend, scenario};
 
 /// Port of the echo service.
-const ECHO: u16 = 9301;
+pub const ECHO: u16 = 9301;
 /// Time between two runs of time-stamping.
 const TIMESTAMPING_SECS: u32 = 5;
 

@@ -41,7 +41,9 @@ pub fn render(report: &Report) -> String {
     if let Some(knee) = report.knee_per_second {
         let _ = writeln!(out, "\nknee: {knee:.0} exchanges/s");
     }
-    let _ = writeln!(out, "null column: {}", report.null_column);
+    out.push('\n');
+    crate::null_table::text(&mut out, report);
+    out.push('\n');
     if let Some(proof) = &report.proof {
         let _ = writeln!(
             out,

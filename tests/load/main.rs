@@ -30,6 +30,8 @@ fn assert_self_contained(page: &Path) {
     assert!(!text.contains(" src=") && !text.contains(" href="));
 }
 
+const WITHOUT_NULL: &str = "[null]\nmeasure = false\n";
+
 fn phase(seconds: f64) -> String {
     format!("[[phase]]\nname = \"steady\"\nrate = 20\nseconds = {seconds}\n")
 }
@@ -71,11 +73,31 @@ fn a_run_whose_answers_are_all_proved_is_valid_and_carries_its_figures() {
             assert!(server[figure].as_f64().unwrap() > 0.0, "{figure}");
         }
     }
+    assert_null_column(&report);
+}
+
+/// The relays' figures where nginx is installed, and else the reason why there are none.
+fn assert_null_column(report: &Value) {
+    let null = &report["null"];
+    if null["measured"] == false {
+        assert_eq!(null["reason"], "not measured: nginx is not installed");
+        assert!(report["ratio_to_null"].is_null());
+        return;
+    }
+    let phase = &null["phases"][1];
+    assert_eq!((&phase["name"], &phase["failed"], &phase["wrong"]), (&"steady".into(), &0.into(), &0.into()));
+    assert!(phase["right"].as_u64().unwrap() > 10);
+    for relay in null["relays"].as_array().unwrap() {
+        assert!(relay["cpu_us_per_exchange"].as_f64().unwrap() > 0.0, "{relay}");
+    }
+    assert!(report["ratio_to_null"].as_f64().unwrap() > 0.0);
+    assert!(null["ratios"]["cpu_us_per_exchange"].as_f64().unwrap() > 0.0);
 }
 
 #[test]
 fn killing_a_server_in_mid_run_makes_the_run_invalid() {
-    let (output, report) = run(&format!("{}[[event]]\nat_seconds = 1\ndo = \"kill-provider\"\n", phase(2.0)));
+    let (output, report) =
+        run(&format!("{}{WITHOUT_NULL}[[event]]\nat_seconds = 1\ndo = \"kill-provider\"\n", phase(2.0)));
     assert_eq!(report["valid"], false);
     assert_eq!(output.status.code(), Some(2));
     assert!(reasons(&report).contains("ss2 was killed"), "{}", reasons(&report));
@@ -84,7 +106,8 @@ fn killing_a_server_in_mid_run_makes_the_run_invalid() {
 
 #[test]
 fn an_answer_altered_on_its_way_makes_the_run_invalid() {
-    let (output, report) = run(&format!("{}[[event]]\nat_seconds = 0\ndo = \"tamper-bodies\"\n", phase(2.0)));
+    let (output, report) =
+        run(&format!("{}{WITHOUT_NULL}[[event]]\nat_seconds = 0\ndo = \"tamper-bodies\"\n", phase(2.0)));
     assert_eq!(report["valid"], false);
     assert_eq!(output.status.code(), Some(2));
     assert!(reasons(&report).contains("another body"), "{}", reasons(&report));
@@ -92,7 +115,8 @@ fn an_answer_altered_on_its_way_makes_the_run_invalid() {
 
 #[test]
 fn an_answer_that_only_the_log_can_contradict_makes_the_run_invalid() {
-    let (output, report) = run(&format!("{}[[event]]\nat_seconds = 0\ndo = \"tamper-hashes\"\n", phase(2.0)));
+    let (output, report) =
+        run(&format!("{}{WITHOUT_NULL}[[event]]\nat_seconds = 0\ndo = \"tamper-hashes\"\n", phase(2.0)));
     assert_eq!(report["errors"], 0, "{report}");
     assert_eq!(report["valid"], false);
     assert_eq!(output.status.code(), Some(2));
