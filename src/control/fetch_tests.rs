@@ -1,4 +1,8 @@
-use super::fetch::{Fetch, FetchError, HttpFetcher, Request, Timeouts};
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::fetch::{Fetch, FetchError, HttpFetcher, Request, Timeouts, TlsChecks};
 use super::test_server::TestServer;
 
 fn fetcher() -> HttpFetcher {
@@ -46,4 +50,54 @@ async fn does_not_wait_for_ever() {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let fetcher = HttpFetcher::new(Timeouts::from_millis(20, 30));
     assert_eq!(fetcher.fetch(Request::get(&url, 1)).await, Err(FetchError::Timeout(url)));
+}
+
+/// An https server with a certificate that no trust store leads to, for `name`; answers every request with `ok`.
+async fn https_server(name: &str) -> String {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
+    let key = rustls_pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key.into())
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    format!("https://localhost:{port}/")
+}
+
+#[tokio::test]
+async fn the_certificate_of_an_https_source_is_checked_as_far_as_configured() {
+    for (name, chain, host_name, accepted) in [
+        ("localhost", true, true, false),
+        ("localhost", true, false, false),
+        ("localhost", false, true, true),
+        ("other.test", false, true, false),
+        ("other.test", false, false, true),
+    ] {
+        let url = https_server(name).await;
+        let checks = TlsChecks { chain, host_name };
+        let fetcher = HttpFetcher::with_checks(Timeouts::from_millis(5_000, 5_000), checks);
+        let answer = fetcher.fetch(Request::get(&url, 10)).await;
+        assert_eq!(answer.is_ok(), accepted, "{name} {checks:?}: {answer:?}");
+        if let Err(error) = answer {
+            assert!(
+                matches!(&error, FetchError::Connection(_, cause) if cause.contains("certificate")),
+                "{error}"
+            );
+        }
+    }
 }

@@ -100,7 +100,7 @@ impl Ecosystem {
         let kept = read_kept(directory.path(), &options)?;
         progress("choosing loopback addresses");
         let claim = addresses::claim(directory.path(), kept, options.servers)?;
-        let plan = Plan::new(options.servers, claim.block);
+        let plan = Plan::of(&options.instance, options.servers, claim.block);
         write_kept(directory.path(), &options, claim.block)?;
 
         progress("making keys and certificates");
@@ -112,7 +112,7 @@ impl Ecosystem {
         };
         let stations = Arc::new(Stations::default());
         let responder = Arc::new(Responder::new(Arc::clone(&pki))?);
-        let source = Arc::new(Source::new(Arc::clone(&pki), parts));
+        let source = Arc::new(Source::new(&options.instance, Arc::clone(&pki), parts));
 
         progress(
             "starting OCSP responder, time-stamping authority, configuration source and example services",

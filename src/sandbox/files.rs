@@ -8,7 +8,7 @@ use super::error::SandboxError;
 use super::keys::{Identity, pki_error};
 use super::options::Options;
 use super::pki::{ServerIdentities, write_private};
-use super::plan::{INSTANCE, MEMBER_CLASS, Plan, ServerPlan, ports};
+use super::plan::{MEMBER_CLASS, Plan, ServerPlan, ports};
 use crate::message::MemberId;
 use crate::signer::{CertificateStatus, KeyPurpose, SoftwareToken, Token as _, TokenError};
 use crate::{control, crypto};
@@ -45,7 +45,7 @@ impl ServerFiles {
         write(&files.registry(), &registry_text(plan, server))?;
         apply_registry(&files).await?;
         write_private(&files.pin(), PIN.as_bytes())?;
-        let owner = MemberId::new(INSTANCE, MEMBER_CLASS, &server.member_code)
+        let owner = MemberId::new(&server.instance, MEMBER_CLASS, &server.member_code)
             .map_err(|e| SandboxError::Kept { path: files.tokens(), reason: e.to_string() })?;
         write_token(&files.tokens(), identities, &owner)
             .map_err(|e| SandboxError::Kept { path: files.tokens(), reason: e.to_string() })?;
@@ -127,7 +127,7 @@ impl ServerFiles {
 root = "state"
 
 [server]
-instance = "{INSTANCE}"
+instance = "{instance}"
 member_class = "{MEMBER_CLASS}"
 member_code = "{member_code}"
 server_code = "{code}"
@@ -154,6 +154,7 @@ pin_file = "../pin"
 anchor = "../configuration-anchor.xml"
 {extra}"#,
             code = server.code,
+            instance = server.instance,
             admin = ports::ADMIN,
             health = ports::HEALTH,
             member_code = server.member_code,
@@ -197,7 +198,7 @@ fn write_internal_tls(path: &Path, identity: &Identity) -> Result<(), SandboxErr
 }
 
 fn registry_text(plan: &Plan, server: &ServerPlan) -> String {
-    let owner = format!("{INSTANCE}/{MEMBER_CLASS}/{}", server.member_code);
+    let owner = format!("{}/{MEMBER_CLASS}/{}", server.instance, server.member_code);
     let mut out = format!(
         "[[client]]\nid = \"{owner}\"\n\n[[client]]\nid = \"{}\"\nconnection = \"NOSSL\"\n",
         server.subsystem()

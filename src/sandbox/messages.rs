@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http_body_util::Full;
 
-use super::plan::{INSTANCE, MEMBER_CLASS, Plan, ServerPlan};
+use super::plan::{MEMBER_CLASS, Plan, ServerPlan};
 use super::{mime, rest_service, soap_service};
 use crate::crypto;
 
@@ -183,11 +183,11 @@ fn envelope(consumer: &ServerPlan, provider: &ServerPlan, message_id: &str) -> S
     let client = |server: &ServerPlan| {
         format!(
             "
-      <iden:xRoadInstance>{INSTANCE}</iden:xRoadInstance>
+      <iden:xRoadInstance>{}</iden:xRoadInstance>
       <iden:memberClass>{MEMBER_CLASS}</iden:memberClass>
       <iden:memberCode>{}</iden:memberCode>
       <iden:subsystemCode>{}</iden:subsystemCode>",
-            server.member_code, server.subsystem_code
+            server.instance, server.member_code, server.subsystem_code
         )
     };
     format!(

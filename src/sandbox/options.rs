@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::plan::INSTANCE;
+
 /// The kind of every private key in the sandbox.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, clap::ValueEnum,
@@ -53,6 +55,8 @@ impl RuntimeChoice {
 /// Choices of one sandbox.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// The X-Road instance: another one for a sandbox that is federated with this.
+    pub instance: String,
     /// Security servers; the first serves the consumer, every other one a provider. 2 to 9.
     pub servers: usize,
     /// Kind of all keys.
@@ -73,6 +77,7 @@ impl Options {
     /// Two servers, RSA keys, a temporary directory, and `binary` for the servers.
     pub fn new(binary: PathBuf) -> Self {
         Self {
+            instance: INSTANCE.to_owned(),
             servers: 2,
             key_type: KeyType::default(),
             runtime: RuntimeChoice::default(),

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::keys::Identity;
 use super::pki::{CERTIFICATE_PROFILE, Pki};
-use super::plan::{INSTANCE, MEMBER_CLASS, Plan, ports};
+use super::plan::{MEMBER_CLASS, Plan, ports};
 use crate::time::UnixTime;
 
 const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n";
@@ -20,11 +20,11 @@ pub const TSA_NAME: &str = "Sandbox TSA";
 /// The anchor that every security server starts from.
 pub fn anchor(plan: &Plan, pki: &Pki, now: UnixTime) -> String {
     let url = format!("{}/internalconf", plan.service_url(ports::SOURCE));
-    let certificate = BASE64.encode(pki.source.certificate().der());
+    let (certificate, instance) = (BASE64.encode(pki.source.certificate().der()), &plan.instance);
     format!(
         "{HEAD}<xroad:configurationAnchor {NAMESPACES}>
     <generatedAt>{now}</generatedAt>
-    <instanceIdentifier>{INSTANCE}</instanceIdentifier>
+    <instanceIdentifier>{instance}</instanceIdentifier>
     <source>
         <downloadURL>{url}</downloadURL>
         <verificationCert>{certificate}</verificationCert>
@@ -34,13 +34,24 @@ pub fn anchor(plan: &Plan, pki: &Pki, now: UnixTime) -> String {
     )
 }
 
+/// The anchor of this instance as private parameters of another one hold it.
+pub fn federation_anchor(plan: &Plan, pki: &Pki) -> String {
+    format!(
+        "<configurationAnchor><instanceIdentifier>{}</instanceIdentifier><source><downloadURL>{}/externalconf\
+         </downloadURL><verificationCert>{}</verificationCert></source></configurationAnchor>",
+        plan.instance,
+        plan.service_url(ports::SOURCE),
+        BASE64.encode(pki.source.certificate().der()),
+    )
+}
+
 /// Shared parameters, version 6.
 pub fn shared(plan: &Plan, pki: &Pki) -> String {
     let certificate = |identity: &Identity| BASE64.encode(identity.certificate().der());
-    let source = certificate(&pki.source);
+    let (source, instance) = (certificate(&pki.source), &plan.instance);
     let mut out = format!(
         "{HEAD}<xroad:conf {NAMESPACES}>
-    <instanceIdentifier>{INSTANCE}</instanceIdentifier>
+    <instanceIdentifier>{instance}</instanceIdentifier>
     <source>
         <address>{source_address}</address>
         <internalVerificationCert>{source}</internalVerificationCert>
@@ -117,7 +128,7 @@ pub fn shared(plan: &Plan, pki: &Pki) -> String {
     for server in &plan.servers {
         let _ = writeln!(
             out,
-            "        <groupMember id:objectType=\"MEMBER\"><id:xRoadInstance>{INSTANCE}</id:xRoadInstance>\
+            "        <groupMember id:objectType=\"MEMBER\"><id:xRoadInstance>{instance}</id:xRoadInstance>\
              <id:memberClass>{MEMBER_CLASS}</id:memberClass><id:memberCode>{}</id:memberCode></groupMember>",
             server.member_code,
         );
@@ -137,14 +148,14 @@ pub fn shared(plan: &Plan, pki: &Pki) -> String {
 
 /// Private parameters, version 3. The schema wants a management service even where nobody manages.
 pub fn private(plan: &Plan, timestamping_interval_secs: u32) -> String {
-    let member_code = &plan.consumer().member_code;
+    let (member_code, instance) = (&plan.consumer().member_code, &plan.instance);
     format!(
         "{HEAD}<xroad:conf {NAMESPACES}>
-    <instanceIdentifier>{INSTANCE}</instanceIdentifier>
+    <instanceIdentifier>{instance}</instanceIdentifier>
     <managementService>
         <authCertRegServiceAddress>https://{}:4001/managementservice/</authCertRegServiceAddress>
         <managementRequestServiceProviderId id:objectType=\"SUBSYSTEM\">
-            <id:xRoadInstance>{INSTANCE}</id:xRoadInstance>
+            <id:xRoadInstance>{instance}</id:xRoadInstance>
             <id:memberClass>{MEMBER_CLASS}</id:memberClass>
             <id:memberCode>{member_code}</id:memberCode>
             <id:subsystemCode>management</id:subsystemCode>

@@ -53,7 +53,7 @@ impl Pki {
     /// Files that cannot be read or written; keys of another kind.
     pub fn open(directory: &Path, plan: &Plan, kind: KeyType, now: UnixTime) -> Result<Self, SandboxError> {
         fs::create_dir_all(directory).map_err(SandboxError::file("create", directory))?;
-        let store = Store { directory, kind, now };
+        let store = Store { directory, kind, now, instance: &plan.instance };
         let mut wanted = vec![Role::Ca, Role::Ocsp, Role::Tsa, Role::Source];
         for server in &plan.servers {
             wanted.extend([Role::Authentication(server), Role::Signing(server), Role::InternalTls(server)]);
@@ -131,7 +131,7 @@ impl Role<'_> {
         matches!(self, Self::Ca | Self::Source | Self::InternalTls(_))
     }
 
-    fn parameters(&self, now: UnixTime) -> CertificateParams {
+    fn parameters(&self, instance: &str, now: UnixTime) -> CertificateParams {
         let mut params = CertificateParams::default();
         let (year, month, day, ..) = now.plus_secs(-86_400).civil();
         let date = |years: i64| {
@@ -144,7 +144,10 @@ impl Role<'_> {
         (params.not_before, params.not_after) = (date(0), date(10));
         params.serial_number = Some(random_serial());
         params.is_ca = IsCa::ExplicitNoCa;
+        // Responders are looked for by their names in all instances: names of two sandboxes must not be the same.
+        let whose = if instance == INSTANCE { "Sandbox" } else { instance };
         let lab = |name: &str| {
+            let name = &format!("{whose} {name}");
             subject(&[(Part::Country, "FI"), (Part::Organization, "Sandbox"), (Part::CommonName, name)])
         };
         let of_server = |server: &ServerPlan, common_name: &str| {
@@ -152,22 +155,22 @@ impl Role<'_> {
                 (Part::Country, "FI"),
                 (Part::Organization, &server.member_name()),
                 (Part::CommonName, common_name),
-                (Part::SerialNumber, &format!("{INSTANCE}/{}/{MEMBER_CLASS}", server.code)),
+                (Part::SerialNumber, &format!("{}/{}/{MEMBER_CLASS}", server.instance, server.code)),
             ])
         };
         match self {
             Self::Ca => {
-                params.distinguished_name = lab("Sandbox CA");
+                params.distinguished_name = lab("CA");
                 params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
                 params.key_usages = vec![Ku::KeyCertSign, Ku::CrlSign, Ku::DigitalSignature];
             }
             Self::Ocsp => {
-                params.distinguished_name = lab("Sandbox OCSP");
+                params.distinguished_name = lab("OCSP");
                 params.key_usages = vec![Ku::DigitalSignature];
                 params.extended_key_usages = vec![Eku::OcspSigning];
             }
             Self::Tsa => {
-                params.distinguished_name = lab("Sandbox TSA");
+                params.distinguished_name = lab("TSA");
                 params.key_usages = vec![Ku::DigitalSignature, Ku::ContentCommitment];
                 params.custom_extensions = vec![critical_time_stamping()];
             }
@@ -235,6 +238,7 @@ struct Store<'a> {
     directory: &'a Path,
     kind: KeyType,
     now: UnixTime,
+    instance: &'a str,
 }
 
 impl Store<'_> {
@@ -273,7 +277,7 @@ impl Store<'_> {
         if let Some(pem) = read_if_there(&path)? {
             return Identity::new(key, &from_pem(&path, &pem)?);
         }
-        let mut params = role.parameters(self.now);
+        let mut params = role.parameters(self.instance, self.now);
         let subject_key = keys::for_builder(self.kind, &key)?;
         let certificate = match ca {
             Some(ca) if !role.is_self_signed() => {

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// The X-Road instance of every sandbox.
+/// The X-Road instance of a sandbox that is not told another.
 pub const INSTANCE: &str = "SANDBOX";
 /// The member class of every member.
 pub const MEMBER_CLASS: &str = "GOV";
@@ -33,6 +33,8 @@ pub mod ports {
 /// One security server with its owner and the owner's subsystem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerPlan {
+    /// The X-Road instance.
+    pub instance: String,
     /// `ss1`, `ss2`, …
     pub code: String,
     /// `100`, `200`, …
@@ -51,12 +53,12 @@ impl ServerPlan {
 
     /// `SANDBOX/GOV/100/consumer`.
     pub fn subsystem(&self) -> String {
-        format!("{INSTANCE}/{MEMBER_CLASS}/{}/{}", self.member_code, self.subsystem_code)
+        format!("{}/{MEMBER_CLASS}/{}/{}", self.instance, self.member_code, self.subsystem_code)
     }
 
     /// `SANDBOX/GOV/100/ss1`.
     pub fn server_id(&self) -> String {
-        format!("{INSTANCE}/{MEMBER_CLASS}/{}/{}", self.member_code, self.code)
+        format!("{}/{MEMBER_CLASS}/{}/{}", self.instance, self.member_code, self.code)
     }
 
     /// `http://127.a.b.11:8080`, where information systems send their requests.
@@ -68,6 +70,8 @@ impl ServerPlan {
 /// The whole cast and its addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
+    /// The X-Road instance.
+    pub instance: String,
     /// The security servers; the first is the consumer's.
     pub servers: Vec<ServerPlan>,
     /// Where OCSP responder, time-stamping authority, configuration source and example services listen.
@@ -76,15 +80,21 @@ pub struct Plan {
 
 impl Plan {
     /// `servers` security servers in the loopback block `127.a.b.0/24`.
-    pub fn new(servers: usize, (a, b): (u8, u8)) -> Self {
+    pub fn new(servers: usize, block: (u8, u8)) -> Self {
+        Self::of(INSTANCE, servers, block)
+    }
+
+    /// As [`Self::new`], of another instance.
+    pub fn of(instance: &str, servers: usize, (a, b): (u8, u8)) -> Self {
         let server = |index: u8| ServerPlan {
+            instance: instance.to_owned(),
             code: format!("ss{}", index + 1),
             member_code: format!("{}00", index + 1),
             subsystem_code: if index == 0 { "consumer" } else { "provider" },
             address: Ipv4Addr::new(127, a, b, 11 + index),
         };
         let servers = (0..u8::try_from(servers.min(9)).unwrap_or(9)).map(server).collect();
-        Self { servers, services_address: Ipv4Addr::new(127, a, b, 1) }
+        Self { instance: instance.to_owned(), servers, services_address: Ipv4Addr::new(127, a, b, 1) }
     }
 
     /// Address and port of one of the sandbox's own services.

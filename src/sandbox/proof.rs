@@ -7,7 +7,6 @@ use axum::body::Bytes;
 
 use super::ecosystem::Ecosystem;
 use super::error::SandboxError;
-use super::plan::INSTANCE;
 use crate::evidence::{Judge, Verdict, conf, judge};
 use crate::log::StoredRecord;
 use crate::trust::{GlobalConf, Part, PartKind, Policy};
@@ -25,16 +24,16 @@ impl Conf {
     /// # Errors
     /// When it is no global configuration.
     pub fn of(ecosystem: &Ecosystem) -> Result<Self, SandboxError> {
-        let parts = ecosystem.source().parts();
+        let (parts, instance) = (ecosystem.source().parts(), &ecosystem.plan().instance);
         let part = |kind, content: String| Part {
             kind,
-            instance: INSTANCE.to_owned(),
+            instance: instance.clone(),
             bytes: content.into_bytes(),
             version: 6,
             expires: None,
         };
         let parts = [part(PartKind::Shared, parts.shared), part(PartKind::Private, parts.private)];
-        let global_conf = GlobalConf::from_parts(INSTANCE, &parts, None)
+        let global_conf = GlobalConf::from_parts(instance, &parts, None)
             .map_err(|e| SandboxError::Evidence(e.to_string()))?;
         Ok(Self { global_conf: Arc::new(global_conf), policy: Policy::default() })
     }

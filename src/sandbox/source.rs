@@ -14,9 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::error::SandboxError;
-use super::keys::Identity;
 use super::pki::Pki;
-use super::plan::INSTANCE;
 use super::station::Stations;
 use crate::crypto;
 use crate::time::{SharedClock, UnixTime};
@@ -42,12 +40,14 @@ struct Generation {
     signed_at: UnixTime,
     /// Path segment that tells generations apart.
     stamp: String,
-    directory: Arc<[u8]>,
+    internal: Arc<[u8]>,
+    external: Arc<[u8]>,
     parts: Parts,
 }
 
 /// A configuration source that serves version 6.
 pub struct Source {
+    instance: String,
     pki: Arc<Pki>,
     parts: Mutex<Parts>,
     generations: Mutex<VecDeque<Generation>>,
@@ -55,8 +55,8 @@ pub struct Source {
 
 impl Source {
     /// A source of these parts.
-    pub fn new(pki: Arc<Pki>, parts: Parts) -> Self {
-        Self { pki, parts: Mutex::new(parts), generations: Mutex::default() }
+    pub fn new(instance: &str, pki: Arc<Pki>, parts: Parts) -> Self {
+        Self { instance: instance.to_owned(), pki, parts: Mutex::new(parts), generations: Mutex::default() }
     }
 
     /// Publishes other parts from now on.
@@ -73,25 +73,75 @@ impl Source {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The signed directory, valid for at least [`EXPIRE_SECS`] - [`RESIGN_SECS`].
+    /// The signed directory, valid for at least [`EXPIRE_SECS`] - [`RESIGN_SECS`]: the internal one, or the external
+    /// one, which has shared parameters only.
     ///
     /// # Errors
     /// When it cannot be signed.
-    pub fn directory(&self, now: UnixTime) -> Result<Arc<[u8]>, SandboxError> {
+    pub fn directory(&self, external: bool, now: UnixTime) -> Result<Arc<[u8]>, SandboxError> {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(newest) = generations.back()
             && newest.signed_at.plus_secs(RESIGN_SECS) > now
         {
-            return Ok(Arc::clone(&newest.directory));
+            return Ok(Arc::clone(if external { &newest.external } else { &newest.internal }));
         }
         let parts = self.parts();
         let stamp = stamp(now);
-        let directory: Arc<[u8]> = signed_directory(&self.pki.source, &parts, &stamp, now)?.into();
-        generations.push_back(Generation { signed_at: now, stamp, directory: Arc::clone(&directory), parts });
+        let shared = ("SHARED-PARAMETERS", "shared-params.xml", parts.shared.as_str());
+        let private = ("PRIVATE-PARAMETERS", "private-params.xml", parts.private.as_str());
+        let internal = self.signed_directory(&[shared, private], &stamp, now)?;
+        let of_others = self.signed_directory(&[shared], &stamp, now)?;
+        let directory = Arc::clone(if external { &of_others } else { &internal });
+        generations.push_back(Generation { signed_at: now, stamp, internal, external: of_others, parts });
         if generations.len() > GENERATIONS_MAX {
             generations.pop_front();
         }
         Ok(directory)
+    }
+
+    fn signed_directory(
+        &self,
+        parts: &[(&str, &str, &str)],
+        stamp: &str,
+        now: UnixTime,
+    ) -> Result<Arc<[u8]>, SandboxError> {
+        let (signer, instance) = (&self.pki.source, &self.instance);
+        let (inner, outer) = (boundary(), boundary());
+        let expire = UnixTime::from_secs(now.plus_secs(EXPIRE_SECS).secs());
+        let mut signed = format!("--{inner}\r\nExpire-date: {expire}\r\nVersion: 6\r\n\r\n");
+        for (identifier, file, content) in parts {
+            let _ = write!(
+                signed,
+                "--{inner}\r\n\
+             Content-type: application/octet-stream\r\n\
+             Content-transfer-encoding: base64\r\n\
+             Content-identifier: {identifier}; instance='{instance}'\r\n\
+             Content-location: /V6/{stamp}/{file}\r\n\
+             Hash-algorithm-id: {SHA512_URI}\r\n\r\n{}\r\n",
+                BASE64.encode(crypto::sha512(content.as_bytes()))
+            );
+        }
+        // The line break after the closing delimiter is the last that is signed.
+        let _ = write!(signed, "--{inner}--\r\n");
+        let signature = signer.sign(signed.as_bytes())?;
+        Ok(format!(
+            "Content-Type: multipart/related; charset=UTF-8; boundary={outer}\r\n\r\n\
+         --{outer}\r\n\
+         Content-Type: multipart/mixed; charset=UTF-8; boundary={inner}\r\n\r\n\
+         {signed}\r\n\
+         --{outer}\r\n\
+         Content-Type: application/octet-stream\r\n\
+         Content-Transfer-Encoding: base64\r\n\
+         Signature-Algorithm-Id: {algorithm}\r\n\
+         Verification-certificate-hash: {hash}; hash-algorithm-id=\"{SHA512_URI}\"\r\n\r\n\
+         {signature}\r\n\
+         --{outer}--\r\n",
+            algorithm = signer.algorithm().uri(),
+            hash = BASE64.encode(crypto::sha512(signer.certificate().der())),
+            signature = BASE64.encode(signature),
+        )
+        .into_bytes()
+        .into())
     }
 
     /// A part by the two last segments of its Content-location.
@@ -112,52 +162,6 @@ fn stamp(now: UnixTime) -> String {
     format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}{millis:03}000000")
 }
 
-fn signed_directory(
-    signer: &Identity,
-    parts: &Parts,
-    stamp: &str,
-    now: UnixTime,
-) -> Result<Vec<u8>, SandboxError> {
-    let (inner, outer) = (boundary(), boundary());
-    let expire = UnixTime::from_secs(now.plus_secs(EXPIRE_SECS).secs());
-    let mut signed = format!("--{inner}\r\nExpire-date: {expire}\r\nVersion: 6\r\n\r\n");
-    for (identifier, file, content) in [
-        ("SHARED-PARAMETERS", "shared-params.xml", &parts.shared),
-        ("PRIVATE-PARAMETERS", "private-params.xml", &parts.private),
-    ] {
-        let _ = write!(
-            signed,
-            "--{inner}\r\n\
-             Content-type: application/octet-stream\r\n\
-             Content-transfer-encoding: base64\r\n\
-             Content-identifier: {identifier}; instance='{INSTANCE}'\r\n\
-             Content-location: /V6/{stamp}/{file}\r\n\
-             Hash-algorithm-id: {SHA512_URI}\r\n\r\n{}\r\n",
-            BASE64.encode(crypto::sha512(content.as_bytes()))
-        );
-    }
-    // The line break after the closing delimiter is the last that is signed.
-    let _ = write!(signed, "--{inner}--\r\n");
-    let signature = signer.sign(signed.as_bytes())?;
-    Ok(format!(
-        "Content-Type: multipart/related; charset=UTF-8; boundary={outer}\r\n\r\n\
-         --{outer}\r\n\
-         Content-Type: multipart/mixed; charset=UTF-8; boundary={inner}\r\n\r\n\
-         {signed}\r\n\
-         --{outer}\r\n\
-         Content-Type: application/octet-stream\r\n\
-         Content-Transfer-Encoding: base64\r\n\
-         Signature-Algorithm-Id: {algorithm}\r\n\
-         Verification-certificate-hash: {hash}; hash-algorithm-id=\"{SHA512_URI}\"\r\n\r\n\
-         {signature}\r\n\
-         --{outer}--\r\n",
-        algorithm = signer.algorithm().uri(),
-        hash = BASE64.encode(crypto::sha512(signer.certificate().der())),
-        signature = BASE64.encode(signature),
-    )
-    .into_bytes())
-}
-
 // Twenty letters and digits, as central servers choose them.
 fn boundary() -> String {
     super::random_text(20)
@@ -169,24 +173,34 @@ struct Service {
     clock: SharedClock,
 }
 
-/// The source over HTTP: `/internalconf?version=6` and the parts under `/V6/`. Other versions do not exist here.
+/// The source over HTTP: `/internalconf?version=6`, `/externalconf?version=6` and the parts under `/V6/`. Other versions do not exist here.
 pub(super) fn router(source: Arc<Source>, stations: Arc<Stations>, clock: SharedClock) -> Router {
     Router::new()
-        .route("/internalconf", get(directory))
+        .route("/internalconf", get(internal))
+        .route("/externalconf", get(external))
         .route("/V6/{stamp}/{file}", get(part))
         .with_state(Arc::new(Service { source, stations, clock }))
+}
+
+async fn internal(service: State<Arc<Service>>, query: RawQuery) -> Result<Response, StatusCode> {
+    directory(service, query, false).await
+}
+
+async fn external(service: State<Arc<Service>>, query: RawQuery) -> Result<Response, StatusCode> {
+    directory(service, query, true).await
 }
 
 async fn directory(
     State(service): State<Arc<Service>>,
     RawQuery(query): RawQuery,
+    external: bool,
 ) -> Result<Response, StatusCode> {
     service.stations.source.enter().await?;
     let version = query.as_deref().unwrap_or("").split('&').find_map(|pair| pair.strip_prefix("version="));
     if version.is_some_and(|version| version != "6") {
         return Err(StatusCode::NOT_FOUND);
     }
-    let directory = service.source.directory(service.clock.now());
+    let directory = service.source.directory(external, service.clock.now());
     let directory = directory.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], directory.to_vec()).into_response())
 }

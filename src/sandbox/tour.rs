@@ -10,13 +10,13 @@ use super::client::Client;
 use super::ecosystem::Ecosystem;
 use super::error::SandboxError;
 use super::messages::{Kind, Message};
-use super::plan::{INSTANCE, MEMBER_CLASS, Plan, ports};
+use super::plan::{MEMBER_CLASS, Plan, ports};
 use super::{proof, traffic};
 
 /// Who there is and where, as text.
 pub fn describe(ecosystem: &Ecosystem) -> String {
     let plan = ecosystem.plan();
-    let mut out = format!("Instance {INSTANCE}, everything in {}\n", ecosystem.directory().display());
+    let mut out = format!("Instance {}, everything in {}\n", plan.instance, ecosystem.directory().display());
     for server in ecosystem.servers() {
         let _ = writeln!(
             out,
@@ -140,9 +140,10 @@ pub async fn verification_conf(ecosystem: &Ecosystem, client: &Client) -> Result
 fn asic_url(plan: &Plan, message_id: &str, flags: &str) -> String {
     let consumer = plan.consumer();
     format!(
-        "{}/asic?xRoadInstance={INSTANCE}&memberClass={MEMBER_CLASS}&memberCode={}&subsystemCode={}\
+        "{}/asic?xRoadInstance={}&memberClass={MEMBER_CLASS}&memberCode={}&subsystemCode={}\
          &queryId={message_id}&{flags}",
         consumer.consumer_url(),
+        consumer.instance,
         consumer.member_code,
         consumer.subsystem_code
     )

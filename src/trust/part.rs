@@ -216,11 +216,13 @@ pub fn read_dir(path: &Path) -> Result<(String, Vec<Part>), XRoadError> {
 // Who writes a configuration puts a new folder in the place of the old one: files of two of them do not belong together.
 fn read_instance(directory: &Path, instance: &str) -> Result<Vec<Part>, XRoadError> {
     use std::os::unix::fs::MetadataExt as _;
-    let identity = || std::fs::metadata(directory).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
     for _ in 0..limits::GLOBAL_CONF_READS_MAX {
-        let before = identity();
+        // While it is open, no other folder gets its number.
+        let Ok(open) = std::fs::File::open(directory) else { continue };
+        let before = open.metadata().map(identity).ok();
         let parts = read_files(directory, instance);
-        if before == identity() {
+        if before == std::fs::metadata(directory).map(identity).ok() {
             return parts;
         }
     }

@@ -11,6 +11,7 @@ mod connections;
 mod durability;
 mod errors;
 mod failover;
+mod federation;
 mod http;
 mod log_command;
 mod monitoring;

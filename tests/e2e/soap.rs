@@ -1,5 +1,8 @@
 //! SOAP requests of the consumer.
 
+/// What the example service says to a call without its parameter.
+pub const NO_SIZE: &str = "e:Client";
+
 /// An envelope to `service` (code and version) of `provider` (member code and subsystem); `header` is added to the
 /// header as it stands.
 pub fn envelope(provider: (&str, &str), service: (&str, &str), header: &str) -> String {
