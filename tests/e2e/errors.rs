@@ -38,6 +38,42 @@ fn requests(world: &World, cases: &mut Cases) {
     cases.case("a method that REST does not know", || {
         refused(&world.rest("FOO", "echo", "", b""), 500, internal);
     });
+    for (party, code) in [("GOV/1", ""), ("1", ""), ("GOV/1/", ""), ("a/b/c", internal)] {
+        cases.case(&format!("represented party {party}"), || {
+            world.backend.script(Script::Says(OK.to_vec()));
+            let answer = world.rest("GET", "cap", &format!("X-Road-Represented-Party: {party}\r\n"), b"");
+            refused(&answer, if code.is_empty() { 200 } else { 500 }, code);
+            let asked = world.backend.asked();
+            let told = asked.iter().all(|call| call.header("x-road-represented-party") == party);
+            assert!(told && asked.len() == usize::from(code.is_empty()));
+        });
+    }
+    cases.case("represented party and security token pass in SOAP", || {
+        let token = "<t:securityToken xmlns:t=\"http://x-road.eu/xsd/security-token.xsd\" \
+                     tokenType=\"urn:ietf:params:oauth:token-type:jwt\">eyJ0.e30.x_-</t:securityToken>";
+        let party = "<r:representedParty xmlns:r=\"http://x-road.eu/xsd/representation.xsd\">\
+                     <r:partyClass>COM</r:partyClass><r:partyCode>7</r:partyCode></r:representedParty>";
+        let body = soap::envelope(("200", "provider"), ("soapcap", "v1"), &format!("{token}{party}"));
+        let answered = body.replace("<soapcap/>", "<soapcapResponse/>");
+        let says = |answered: &str| {
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n",
+                answered.len()
+            );
+            world.backend.script(Script::Says(format!("{head}{answered}").into_bytes()));
+            world.send(soap::post("text/xml", "", body.as_bytes()))
+        };
+        let answer = says(&answered);
+        refused(&answer, 200, "");
+        assert!(answer.text().contains(token) && answer.text().contains(party), "{}", answer.text());
+        assert_eq!(world.backend.asked()[0].body, body.as_bytes(), "as it was sent");
+        // The represented party of the answer must be that of the request, the token need not.
+        refused(&says(&answered.replace(token, "")), 200, "");
+        let inconsistent = "server.clientproxy.service_failed.inconsistent_response";
+        let answer = says(&answered.replace(party, ""));
+        let code = error_code(&answer);
+        assert!(code.ends_with("inconsistent_response"), "{code}, {inconsistent}");
+    });
     cases.case("a client with five parts", || {
         let request = String::from_utf8(rest_request("GET", "echo", "", b"")).unwrap();
         let request = request.replace("100/consumer", "100/consumer/x");
@@ -92,6 +128,14 @@ fn services(world: &World, cases: &mut Cases) {
         world.backend.script(Script::Hangs);
         refused(&world.rest("GET", "cap", "", b""), 500, "server.serverproxy.io_error");
         refused(&world.send(soap::call("soapcap")), 200, "server.serverproxy.service_failed.io_error");
+    });
+    cases.case("cookies of a service are the caller's own business", || {
+        let with_cookie = "HTTP/1.1 200 OK\r\nSet-Cookie: session=1\r\nContent-Length: 0\r\n\r\n";
+        world.backend.script(Script::Says(with_cookie.as_bytes().to_vec()));
+        for _ in 0..2 {
+            assert_eq!(world.rest("GET", "cap", "", b"").header("set-cookie"), "session=1");
+        }
+        assert!(world.backend.asked().iter().all(|call| call.header("cookie").is_empty()));
     });
     cases.case("a service whose answer is cut off", || {
         world.backend.script(Script::Says(OK[..OK.len() - 1].to_vec()));

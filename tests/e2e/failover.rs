@@ -12,7 +12,7 @@ use super::world::{World, eventually};
 const PIN: &str = "Sandbox1234";
 
 /// Registers the provider at the third server too, with its signing key there.
-fn provider_on_two_servers(world: &World) {
+pub fn provider_on_two_servers(world: &World) {
     let source = world.ecosystem.source();
     let parts = source.parts();
     let shared = parts.shared.replace("<client>s2</client>", "<client>s1</client><client>s2</client>");

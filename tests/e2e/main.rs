@@ -17,6 +17,7 @@ mod log_command;
 mod monitoring;
 mod operation;
 mod outages;
+mod selection;
 mod soap;
 mod traps;
 mod world;

@@ -386,11 +386,19 @@ async fn faults_reach_the_client_and_nothing_else_of_their_answer_does() {
             end: End::Close,
         }
     };
+    const OLD: &str = "Server.ServerProxy.AccessDenied";
+    let old = |_: &Seen| {
+        let mut draft = Draft::answer();
+        draft.push(draft::XML, fault.replace("server.serverproxy.test", OLD));
+        draft.into()
+    };
     let expect = "error server.serverproxy.test";
     let cases: Vec<(String, String, Make<'_>)> = vec![
         ("a fault in place of the signature".into(), expect.into(), Box::new(in_place)),
         ("a fault as the only part".into(), expect.into(), Box::new(only)),
         ("a plain fault".into(), expect.into(), Box::new(plain)),
+        // As servers before 7.8 spell them: untouched.
+        ("a fault in the old spelling".into(), format!("error {OLD}"), Box::new(old)),
     ];
     run(&hostile, &request(), cases).await;
 }
