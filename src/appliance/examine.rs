@@ -247,7 +247,7 @@ fn message_log(config: &Config, findings: &mut Vec<Finding>) {
 }
 
 fn timestamping(config: &Config, global_conf: &GlobalConf, findings: &mut Vec<Finding>) {
-    let urls = TsaClient::urls_of(&config.timestamp.urls, global_conf);
+    let urls = TsaClient::urls_of(&config.timestamp, global_conf);
     findings.push(match urls.as_slice() {
         [] if global_conf.shared_params(config.server_id.instance()).is_none() => Finding::Warns(
             "time-stamping: the authority is not known before the global configuration is".into(),

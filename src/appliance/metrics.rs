@@ -91,7 +91,40 @@ fn render(shared: &Shared, fetchers: &Fetchers) -> String {
             ("tsa", fetchers.tsa.calls()),
         ],
     );
+    countdowns(&mut text, shared);
     text.finish()
+}
+
+/// What will stop messages when nothing is done about it, in seconds from now.
+fn countdowns(text: &mut MetricsText, shared: &Shared) {
+    let (now, trust) = (shared.clock.now(), shared.trust.load());
+    let left = |until: crate::time::UnixTime| until.secs() - now.secs();
+    text.gauge(
+        "hermod_global_conf_expires_in_seconds",
+        "Time until the global configuration expires; negative after that. Renewed all the time while its source is there.",
+        trust.global_conf.expires().map_or(0, left),
+    );
+    let own = shared.authentication.load();
+    let own = own.iter().flat_map(|own| &own.chain).filter_map(|certificate| trust.ocsp.get(certificate));
+    let usable = own.map(|answer| left(answer.usable_until(&trust.global_conf))).min();
+    text.gauge(
+        "hermod_ocsp_usable_seconds",
+        "Time until the OCSP answers about the own authentication certificate get too old; 0 without any.",
+        usable.unwrap_or(0),
+    );
+    let status = shared.log.timestamp_status();
+    let failing = status.failing_since().map_or(0, |since| now.secs() - since.secs());
+    text.gauge(
+        "hermod_timestamping_failing_seconds",
+        "How long time-stamping has been failing; 0 if it does not.",
+        failing,
+    );
+    let allowed = i64::try_from(shared.config.timestamp.failure_secs_max).unwrap_or(i64::MAX);
+    text.gauge(
+        "hermod_timestamping_refusal_in_seconds",
+        "Time until messages are refused because time-stamping fails; all of it while it works, 0 when it may fail for ever.",
+        status.refusal_in_secs(now).unwrap_or(allowed),
+    );
 }
 
 fn exchanges(text: &mut MetricsText, shared: &Shared) {

@@ -51,8 +51,7 @@ pub(super) fn start_control(
         settings: config.ocsp.clone(),
     }));
     let fetch = Arc::clone(&fetchers.tsa);
-    let urls = config.timestamp.urls.clone();
-    let tsa = Arc::new(TsaClient::new(fetch, Arc::clone(trust), Arc::clone(clock), urls));
+    let tsa = Arc::new(TsaClient::new(fetch, Arc::clone(trust), Arc::clone(clock), config.timestamp.clone()));
     let timestamper = Arc::new(Timestamper::new(
         log.clone(),
         crate::crypto::DigestAlgorithm::Sha512,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::message::ClientId;
+use crate::trust::CostStrategy;
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -147,6 +148,8 @@ fn timestamp(section: &mut Section<'_>) -> Timestamp {
         immediately: section.switch("immediately").unwrap_or(false),
         records_max: section.number("records_max", 1..=1_000_000).unwrap_or(10_000),
         failure_secs_max: section.number("failure_secs_max", 0..=31_536_000).unwrap_or(14_400),
+        strategy: strategy(section),
+        hedge_ms: section.number("hedge_ms", 0..=HOUR_MS).unwrap_or(10_000),
         interval_secs: section.number("interval_secs", 0..=86_400).unwrap_or(0),
         retry_secs: section.number("retry_secs", 1..=86_400).unwrap_or(60),
         connect_timeout_ms: section.number("connect_timeout_ms", 1..=HOUR_MS).unwrap_or(20_000),
@@ -156,6 +159,17 @@ fn timestamp(section: &mut Section<'_>) -> Timestamp {
 
 fn proxy(section: &mut Section<'_>) -> Proxy {
     let version = |text: &str| {
+fn strategy(section: &mut Section<'_>) -> CostStrategy {
+    let words = [
+        ("none", CostStrategy::None),
+        ("only_free", CostStrategy::OnlyFree),
+        ("only_paid", CostStrategy::OnlyPaid),
+        ("free_first", CostStrategy::FreeFirst),
+        ("paid_first", CostStrategy::PaidFirst),
+    ];
+    section.choice("strategy", &words).unwrap_or_default()
+}
+
         XRoadVersion::parse(text).ok_or_else(|| format!("\"{text}\" is not a version such as 7.8.0"))
     };
     Proxy {
@@ -228,6 +242,7 @@ fn ocsp(section: &mut Section<'_>, root: &Path) -> Ocsp {
         retrieval: section.switch("retrieval").unwrap_or(true),
         retry_secs: section.number("retry_secs", 1..=86_400).unwrap_or(60),
         fetch_interval_secs: section.number("fetch_interval_secs", 0..=86_400).unwrap_or(0),
+        strategy: strategy(section),
         connect_timeout_ms: section.number("connect_timeout_ms", 1..=HOUR_MS).unwrap_or(20_000),
         read_timeout_ms: section.number("read_timeout_ms", 1..=HOUR_MS).unwrap_or(60_000),
         peer_connect_timeout_ms: section.number("peer_connect_timeout_ms", 1..=HOUR_MS).unwrap_or(20_000),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::message::ClientId;
+use crate::trust::CostStrategy;
 
 /// `[listen]`: addresses as `IP:port`. `0.0.0.0` is every IPv4 address of the host, `[::]` every address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +143,10 @@ pub struct Timestamp {
     pub urls: Vec<String>,
     /// Stamp each record inside the exchange. Default false.
     pub immediately: bool,
+    /// Which authorities are asked, by what they cost. Default `none`: all, in order.
+    pub strategy: CostStrategy,
+    /// When an authority has not answered for this long, the next is asked too; milliseconds, 0 never. Default 10000.
+    pub hedge_ms: u64,
     /// Largest number of records of one time-stamp. Default 10000.
     pub records_max: usize,
     /// After time-stamping has failed for this long, messages are refused; seconds, 0 never. Default 14400.
@@ -315,6 +320,8 @@ pub struct Ocsp {
     pub dir: PathBuf,
     /// Fetch answers at all. Default true.
     pub retrieval: bool,
+    /// Which of the listed responders are asked, by what they cost. Default `none`: all, in order.
+    pub strategy: CostStrategy,
     /// After a failure the next try is made within this time, in seconds. Default 60.
     pub retry_secs: u64,
     /// Time between two fetches, in seconds, instead of the global configuration's. Default 0: as configured there.

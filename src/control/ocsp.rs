@@ -12,7 +12,7 @@ use crate::crypto::Certificate;
 use crate::limits::OCSP_RESPONSE_BYTES_MAX;
 use crate::message::{ErrorCode, XRoadError};
 use crate::time::SharedClock;
-use crate::trust::{CostStrategy, GlobalConf, OcspResponse, TrustSnapshot, ocsp_request};
+use crate::trust::{GlobalConf, OcspResponse, TrustSnapshot, ocsp_request};
 
 /// What the fetcher works with.
 pub struct OcspParts {
@@ -136,7 +136,7 @@ impl OcspFetcher {
         };
         let body = ocsp_request(certificate, issuer);
         let mut errors = Vec::new();
-        for url in global_conf.ocsp_urls(certificate, CostStrategy::None) {
+        for url in global_conf.ocsp_urls(certificate, self.parts.settings.strategy) {
             match self.ask(&url, body.clone(), issuer, certificate, &snapshot).await {
                 Ok(response) => {
                     self.keep(certificate, &response);

@@ -133,7 +133,16 @@ impl OcspFetcher {
             }
             Err(error) => {
                 let failures = if let LastTry::Failed(_, failures, _) = last { failures + 1 } else { 1 };
-                tracing::warn!(%subject, failures, code = error.code(), "{}", error.text());
+                let snapshot = self.parts.trust.load_full();
+                let usable =
+                    snapshot.ocsp.get(certificate).map(|kept| kept.usable_until(&snapshot.global_conf));
+                // Without an answer that is still fresh, peers refuse this server's messages.
+                match usable.map(|until| until.secs() - now.secs()).filter(|left| *left > 0) {
+                    Some(left_secs) => {
+                        tracing::warn!(%subject, failures, left_secs, code = error.code(), "{}", error.text())
+                    }
+                    None => tracing::error!(%subject, failures, code = error.code(), "{}", error.text()),
+                }
                 LastTry::Failed(now, failures, fraction)
             }
         }

@@ -47,6 +47,13 @@ impl TimestampStatus {
         (first != NEVER).then(|| UnixTime::from_millis(first))
     }
 
+    /// How long messages are still taken while time-stamping fails, in seconds from 0 on; `None` while it does not
+    /// fail, or when it may fail for ever.
+    pub fn refusal_in_secs(&self, now: UnixTime) -> Option<i64> {
+        let since = self.failing_since().filter(|_| self.failure_period_secs > 0)?;
+        Some((since.plus_secs(self.failure_period_secs).secs() - now.secs()).max(0))
+    }
+
     /// Whether a message may be logged now; else `mlog.no_timestamping_provider_found` or `timestamping_failed`.
     pub fn check(&self, now: UnixTime) -> Result<(), XRoadError> {
         if !self.provider_configured.load(Ordering::Relaxed) {
@@ -79,9 +86,11 @@ mod tests {
         assert!(status.check(at(0)).is_ok());
         status.failed(at(100));
         status.failed(at(150));
+        assert_eq!([100, 130, 160, 900].map(|now| status.refusal_in_secs(at(now))), [60, 30, 0, 0].map(Some));
         assert!(status.check(at(160)).is_ok());
         assert_eq!(status.check(at(161)).unwrap_err().code(), "timestamping_failed");
         status.succeeded();
+        assert_eq!(status.refusal_in_secs(at(161)), None);
         assert!(status.check(at(161)).is_ok());
     }
 
@@ -91,5 +100,6 @@ mod tests {
         status.set_provider_configured(true);
         status.failed(UnixTime::from_secs(1));
         assert!(status.check(UnixTime::from_secs(1_000_000)).is_ok());
+        assert_eq!(status.refusal_in_secs(UnixTime::from_secs(1_000_000)), None);
     }
 }

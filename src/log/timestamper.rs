@@ -68,8 +68,31 @@ impl Timestamper {
             }
             Err(error) => {
                 *retrying = true;
-                self.log.timestamp_status().failed(self.log.clock().now());
-                tracing::error!(code = error.code(), text = error.text(), waiting, "time-stamping failed");
+                let now = self.log.clock().now();
+                self.log.timestamp_status().failed(now);
+                match self.log.timestamp_status().refusal_in_secs(now) {
+                    Some(0) => tracing::error!(
+                        code = error.code(),
+                        text = error.text(),
+                        waiting,
+                        "time-stamping has failed for too long: messages are refused"
+                    ),
+                    Some(left_secs) => tracing::error!(
+                        code = error.code(),
+                        text = error.text(),
+                        waiting,
+                        left_secs,
+                        "time-stamping failed; messages will be refused when it goes on like this"
+                    ),
+                    None => {
+                        tracing::error!(
+                            code = error.code(),
+                            text = error.text(),
+                            waiting,
+                            "time-stamping failed"
+                        )
+                    }
+                }
                 Err(error)
             }
         }

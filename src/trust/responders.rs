@@ -17,9 +17,9 @@ pub enum CostStrategy {
 }
 
 impl CostStrategy {
-    /// By the spelling of official configuration files, such as `FREE_FIRST`.
+    /// By the spelling of official configuration files, such as `FREE_FIRST`, in either case.
     pub fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
+        Some(match name.to_ascii_uppercase().as_str() {
             "NONE" => Self::None,
             "ONLY_FREE" => Self::OnlyFree,
             "ONLY_PAID" => Self::OnlyPaid,
@@ -27,6 +27,14 @@ impl CostStrategy {
             "PAID_FIRST" => Self::PaidFirst,
             _ => return None,
         })
+    }
+
+    /// Puts things in order by what they cost, leaving out what is not wanted; things of one cost keep their order.
+    pub fn order<T>(self, things: Vec<T>, cost: impl Fn(&T) -> CostType) -> Vec<T> {
+        let ranked = things.into_iter().filter_map(|thing| Some((self.rank(cost(&thing))?, thing)));
+        let mut ranked: Vec<(u8, T)> = ranked.collect();
+        ranked.sort_by_key(|(rank, _)| *rank);
+        ranked.into_iter().map(|(_, thing)| thing).collect()
     }
 
     // Position in the order; `None` leaves the responder out. Undefined costs come last.

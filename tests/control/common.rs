@@ -87,13 +87,15 @@ type Script = dyn Fn(&Request) -> Result<Vec<u8>, FetchError> + Send + Sync;
 pub struct Network {
     script: Box<Script>,
     pub asked: Mutex<Vec<String>>,
+    /// A place that takes longer, and how much.
+    pub pause: Mutex<Option<(String, std::time::Duration)>>,
 }
 
 impl Network {
     pub fn new(
         script: impl Fn(&Request) -> Result<Vec<u8>, FetchError> + Send + Sync + 'static,
     ) -> Arc<Self> {
-        Arc::new(Self { script: Box::new(script), asked: Mutex::default() })
+        Arc::new(Self { script: Box::new(script), asked: Mutex::default(), pause: Mutex::default() })
     }
 
     pub fn count(&self) -> usize {
@@ -109,6 +111,10 @@ impl Fetch for Network {
         Box::pin(async move {
             self.asked.lock().unwrap().push(request.url.clone());
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            let pause = self.pause.lock().unwrap().clone();
+            if let Some((_, pause)) = pause.filter(|(url, _)| *url == request.url) {
+                tokio::time::sleep(pause).await;
+            }
             let body = (self.script)(&request)?;
             Ok(Answer { status: 200, content_type: None, body: body.into() })
         })

@@ -1,13 +1,15 @@
 //! The client of time-stamping authorities.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use hermod::config::{Config, Timestamp};
 use hermod::control::{Fetch, FetchError, Request, TsaClient};
 use hermod::crypto::DigestAlgorithm;
 use hermod::evidence::timestamp::{self, TimestampRequest, TimestampToken};
 use hermod::log::TimestampClient as _;
 use hermod::time::{ManualClock, UnixTime};
-use hermod::trust::Policy;
+use hermod::trust::{CostStrategy, Policy};
 
 use crate::common::{Instance, Network, START, unreachable};
 
@@ -26,7 +28,13 @@ type Script = dyn Fn(&Instance, &Request, &[u8]) -> Result<Vec<u8>, FetchError> 
 struct Setup {
     instance: Arc<Instance>,
     network: Arc<Network>,
+    settings: Timestamp,
     client: TsaClient,
+}
+
+fn client(network: &Arc<Network>, instance: &Instance, now: UnixTime, settings: Timestamp) -> TsaClient {
+    let fetch: Arc<dyn Fetch> = network.clone();
+    TsaClient::new(fetch, instance.trust(), Arc::new(ManualClock::new(now)), settings)
 }
 
 impl Setup {
@@ -40,9 +48,17 @@ impl Setup {
             if request.url == B { Ok(granted(&answering, body)) } else { script(&answering, request, body) }
         });
         let urls = urls.iter().map(ToString::to_string).collect();
-        let fetch: Arc<dyn Fetch> = network.clone();
-        let client = TsaClient::new(fetch, instance.trust(), Arc::new(ManualClock::new(now)), urls);
-        Self { instance, network, client }
+        let config = Config::parse("", "".as_ref(), Config::example()).unwrap();
+        let settings = Timestamp { urls, ..config.timestamp };
+        let client = client(&network, &instance, now, settings.clone());
+        Self { instance, network, settings, client }
+    }
+
+    /// A takes so long from now on.
+    fn slow(&mut self, pause: Duration, hedge_ms: u64) {
+        *self.network.pause.lock().unwrap() = Some((A.to_owned(), pause));
+        let settings = Timestamp { hedge_ms, ..self.settings.clone() };
+        self.client = client(&self.network, &self.instance, START, settings);
     }
 
     fn check(&self, token: &[u8]) {
@@ -125,4 +141,55 @@ async fn nothing_is_stamped_under_an_expired_configuration() {
     let error = setup.client.stamp(&DigestAlgorithm::Sha512.digest(b"data")).await.unwrap_err();
     assert_eq!(error.code(), "global_conf_outdated");
     assert_eq!(setup.network.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_authority_is_not_waited_for_alone() {
+    let imprint = DigestAlgorithm::Sha512.digest(b"data");
+    for (hedge_ms, pause_secs, took, asked) in [
+        // A answers after 30 s in the end; the script's network takes a second for each.
+        (0, 30, 31, vec![A]),
+        (10_000, 30, 11, vec![A, B]),
+        (10_000, 5, 6, vec![A]),
+    ] {
+        let mut setup = Setup::new(START, &[A, B], Box::new(|instance, _, body| Ok(granted(instance, body))));
+        setup.slow(Duration::from_secs(pause_secs), hedge_ms);
+        let began = tokio::time::Instant::now();
+        setup.check(&setup.client.stamp(&imprint).await.unwrap());
+        assert_eq!(began.elapsed().as_secs(), took);
+        assert_eq!(*setup.network.asked.lock().unwrap(), asked);
+    }
+    // What fails meanwhile is replaced at once, and the slow one still counts when nobody else is left.
+    let mut setup = Setup::new(
+        START,
+        &[A, "http://c.test/"],
+        Box::new(
+            |instance, request, body| {
+                if request.url == A { Ok(granted(instance, body)) } else { Err(unreachable(request)) }
+            },
+        ),
+    );
+    setup.slow(Duration::from_secs(30), 10_000);
+    let began = tokio::time::Instant::now();
+    setup.check(&setup.client.stamp(&imprint).await.unwrap());
+    assert_eq!(began.elapsed().as_secs(), 31);
+}
+
+#[tokio::test(start_paused = true)]
+async fn authorities_are_chosen_and_ordered_by_what_they_cost() {
+    let mut setup = Setup::new(START, &[], Box::new(|instance, _, body| Ok(granted(instance, body))));
+    let approved = setup.instance.plan.service_url(8899);
+    // The sandbox's authority is free; one that is configured but not listed has no known cost.
+    for (strategy, urls, expected) in [
+        (CostStrategy::None, vec![A, approved.as_str()], vec![A, approved.as_str()]),
+        (CostStrategy::FreeFirst, vec![A, &approved], vec![&approved, A]),
+        (CostStrategy::OnlyFree, vec![A, &approved], vec![&approved]),
+        (CostStrategy::OnlyPaid, vec![A, &approved], vec![]),
+        (CostStrategy::OnlyFree, vec![], vec![&approved]),
+    ] {
+        let urls = urls.iter().map(ToString::to_string).collect();
+        let settings = Timestamp { urls, strategy, ..setup.settings.clone() };
+        setup.client = client(&setup.network, &setup.instance, START, settings);
+        assert_eq!(setup.client.urls(), expected, "{strategy:?}");
+    }
 }
