@@ -4,6 +4,7 @@
 //! refused, all at once, each with its line and, where one is close, the key that was probably meant.
 //! [`Config::example`] is a complete file with every key, its unit and its default.
 
+mod presets;
 mod read;
 mod reader;
 mod sections;
@@ -11,6 +12,7 @@ mod sections;
 use std::path::{Path, PathBuf};
 
 use crate::message::SecurityServerId;
+pub use presets::PRESETS;
 pub(crate) use read::{client_id, http_url, id_parts};
 pub use reader::{FileError, Problem, Section, read_toml};
 pub use sections::*;
@@ -71,9 +73,10 @@ impl Config {
         Self::parse(&name, file.parent().unwrap_or(Path::new("")), &text)
     }
 
-    /// Checks a text. `name` is how errors name the file; a relative root is relative to `folder`.
+    /// Checks a text. `name` is how errors name the file; a relative root is relative to `folder`. What the text leaves
+    /// out is taken from the preset that it names, then from the program's defaults.
     pub fn parse(name: &str, folder: &Path, text: &str) -> Result<Self, FileError> {
-        read_toml(name, text, |root| read::config(root, folder))
+        reader::read_toml_over(name, text, presets::named_in(text), |root| read::config(root, folder))
     }
 
     /// A complete, commented file: every key with its meaning, unit and default.

@@ -10,6 +10,8 @@ use crate::trust::CostStrategy;
 const HOUR_MS: u64 = 3_600_000;
 
 pub(super) fn config(file: &mut Section<'_>, folder: &Path) -> Option<Config> {
+    let presets = PRESETS.map(|(name, _)| (name, ()));
+    file.choice("preset", &presets);
     let root = folder.join(file.text("root").unwrap_or(DEFAULT_ROOT.into()));
     let registry = path(file, "registry", &root, "registry.sqlite");
     let server_id = file.section("server", server_id);
@@ -146,10 +148,10 @@ fn timestamp(section: &mut Section<'_>) -> Timestamp {
     Timestamp {
         urls: section.list("urls", http_url),
         immediately: section.switch("immediately").unwrap_or(false),
-        records_max: section.number("records_max", 1..=1_000_000).unwrap_or(10_000),
-        failure_secs_max: section.number("failure_secs_max", 0..=31_536_000).unwrap_or(14_400),
         strategy: strategy(section),
         hedge_ms: section.number("hedge_ms", 0..=HOUR_MS).unwrap_or(10_000),
+        records_max: section.number("records_max", 1..=1_000_000).unwrap_or(10_000),
+        failure_secs_max: section.number("failure_secs_max", 0..=31_536_000).unwrap_or(14_400),
         interval_secs: section.number("interval_secs", 0..=86_400).unwrap_or(0),
         retry_secs: section.number("retry_secs", 1..=86_400).unwrap_or(60),
         connect_timeout_ms: section.number("connect_timeout_ms", 1..=HOUR_MS).unwrap_or(20_000),
@@ -157,8 +159,6 @@ fn timestamp(section: &mut Section<'_>) -> Timestamp {
     }
 }
 
-fn proxy(section: &mut Section<'_>) -> Proxy {
-    let version = |text: &str| {
 fn strategy(section: &mut Section<'_>) -> CostStrategy {
     let words = [
         ("none", CostStrategy::None),
@@ -170,6 +170,8 @@ fn strategy(section: &mut Section<'_>) -> CostStrategy {
     section.choice("strategy", &words).unwrap_or_default()
 }
 
+fn proxy(section: &mut Section<'_>) -> Proxy {
+    let version = |text: &str| {
         XRoadVersion::parse(text).ok_or_else(|| format!("\"{text}\" is not a version such as 7.8.0"))
     };
     Proxy {
@@ -240,9 +242,9 @@ fn ocsp(section: &mut Section<'_>, root: &Path) -> Ocsp {
     Ocsp {
         dir: path(section, "dir", root, "ocsp"),
         retrieval: section.switch("retrieval").unwrap_or(true),
+        strategy: strategy(section),
         retry_secs: section.number("retry_secs", 1..=86_400).unwrap_or(60),
         fetch_interval_secs: section.number("fetch_interval_secs", 0..=86_400).unwrap_or(0),
-        strategy: strategy(section),
         connect_timeout_ms: section.number("connect_timeout_ms", 1..=HOUR_MS).unwrap_or(20_000),
         read_timeout_ms: section.number("read_timeout_ms", 1..=HOUR_MS).unwrap_or(60_000),
         peer_connect_timeout_ms: section.number("peer_connect_timeout_ms", 1..=HOUR_MS).unwrap_or(20_000),

@@ -56,6 +56,17 @@ pub fn read_toml<T>(
     text: &str,
     read: impl FnOnce(&mut Section<'_>) -> Option<T>,
 ) -> Result<T, FileError> {
+    read_toml_over(file, text, None, read)
+}
+
+/// As [`read_toml`]; what `text` leaves out is taken from `preset`, a text without mistakes.
+pub(super) fn read_toml_over<T>(
+    file: &str,
+    text: &str,
+    preset: Option<&str>,
+    read: impl FnOnce(&mut Section<'_>) -> Option<T>,
+) -> Result<T, FileError> {
+    let preset = preset.and_then(|preset| DeTable::parse(preset).ok());
     let problems = Problems { text, found: RefCell::new(Vec::new()) };
     let value = match DeTable::parse(text) {
         Err(error) => {
@@ -64,6 +75,7 @@ pub fn read_toml<T>(
         }
         Ok(table) => {
             let mut root = Section::new("", table.get_ref(), 0, &problems);
+            root.preset = preset.as_ref().map(Spanned::get_ref);
             let value = read(&mut root);
             root.finish();
             value
@@ -97,11 +109,13 @@ pub struct Section<'t> {
     at: usize,
     known: Vec<&'static str>,
     problems: &'t Problems<'t>,
+    // The same table of a preset.
+    preset: Option<&'t DeTable<'t>>,
 }
 
 impl<'t> Section<'t> {
     fn new(name: &str, table: &'t DeTable<'t>, at: usize, problems: &'t Problems<'t>) -> Self {
-        Self { name: name.into(), table, at, known: Vec::new(), problems }
+        Self { name: name.into(), table, at, known: Vec::new(), problems, preset: None }
     }
 
     /// The keys asked for so far.
@@ -238,7 +252,8 @@ impl<'t> Section<'t> {
     /// A sub-table read by `read`; an absent one is read as an empty table, so that its defaults apply.
     pub fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
         let empty = DeTable::new();
-        let (table, at) = match self.value(key) {
+        self.known.push(key);
+        let (table, at) = match self.table.get(key) {
             None => (&empty, self.at),
             Some(value) => match value.get_ref().as_table() {
                 Some(table) => (table, value.span().start),
@@ -249,6 +264,7 @@ impl<'t> Section<'t> {
             },
         };
         let mut section = Section::new(&self.full(key), table, at, self.problems);
+        section.preset = self.preset.and_then(|preset| preset.get(key)?.get_ref().as_table());
         let value = read(&mut section);
         section.finish();
         value
@@ -280,7 +296,7 @@ impl<'t> Section<'t> {
 
     fn value(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
         self.known.push(key);
-        self.table.get(key)
+        self.table.get(key).or_else(|| self.preset?.get(key))
     }
 
     fn full(&self, key: &str) -> String {

@@ -159,3 +159,30 @@ fn listeners_for_information_systems_can_be_off() {
     assert_eq!(config.listen.consumer_http, None);
     assert!(complaints("[listen]\nserver = \"off\"\n").contains("listen.server"));
 }
+
+#[test]
+fn each_preset_loads_and_says_what_it_should() {
+    for (name, text) in PRESETS {
+        // Itself a file of the same form, and every key of it is known.
+        parse(&format!("{SERVER}{text}")).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let preset = format!("preset = \"{name}\"\n{SERVER}");
+        let config = parse(&preset).unwrap();
+        assert_eq!(config, parse(&format!("{SERVER}{text}")).unwrap(), "{name}");
+        let minimum = config.proxy.min_supported_client_version;
+        let expected = matches!(name, "ee" | "fi").then(|| XRoadVersion::parse("7.6.0").unwrap());
+        assert_eq!(minimum, expected, "{name}");
+        assert_eq!(config.log.bodies, matches!(name, "ee" | "fo"), "{name}");
+        assert_eq!(config.timestamp.failure_secs_max, if name == "fi" { 172_800 } else { 14_400 }, "{name}");
+        assert_eq!(config.log.body_bytes_max, if name == "ee" { 20_971_520 } else { 10_485_760 }, "{name}");
+        let consumer_http = config.listen.consumer_http.unwrap().to_string();
+        assert_eq!(consumer_http, if name == "ee" { "127.0.0.1:80" } else { "0.0.0.0:8080" }, "{name}");
+        // What the file says goes before it.
+        let own = parse(&format!("{preset}[log]\nbodies = true\nbody_bytes_max = 5\n")).unwrap();
+        assert_eq!((own.log.bodies, own.log.body_bytes_max), (true, 5), "{name}");
+        assert_eq!(own.proxy, config.proxy, "{name}");
+    }
+    let unknown = parse(&format!("preset = \"fl\"\n{SERVER}")).unwrap_err().to_string();
+    assert!(unknown.starts_with("hermod.toml:1: preset: \"fl\" is not one of ee, fi, fo, is"), "{unknown}");
+    let mistake = parse(&format!("preset = \"fi\"\n{SERVER}[log]\nbody = true\n")).unwrap_err().to_string();
+    assert!(mistake.contains("hermod.toml:8: unknown key \"body\" in [log]"), "{mistake}");
+}
