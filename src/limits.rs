@@ -154,3 +154,7 @@ pub const MONITORED_SERVICES_MAX: usize = 10_000;
 pub const MONITORED_PROCESSES_MAX: usize = 4096;
 /// A WSDL or OpenAPI description.
 pub const DESCRIPTION_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Requests that are remembered so that a repeated one is noticed; 32 bytes each and their table, about 12 MiB.
+pub const REQUESTS_REMEMBERED_MAX: usize = 131_072;
+/// Parts of what is remembered of requests, each with a lock of its own.
+pub const REPEAT_SHARDS: usize = 16;

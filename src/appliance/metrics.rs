@@ -141,6 +141,11 @@ fn exchanges(text: &mut MetricsText, shared: &Shared) {
     text.gauge("hermod_message_disk_bytes", "Disk that bodies under way take.", disk);
     text.counter("hermod_refusals_total", "Messages refused.", figures.errors);
     text.counter("hermod_unsigned_faults_total", "Faults of peers delivered.", figures.unsigned_faults);
+    text.counter(
+        "hermod_repeated_requests_total",
+        "Requests of other servers whose signed bytes had come before.",
+        figures.repeated_requests,
+    );
     text.counters(
         "hermod_verified_messages_total",
         "Received messages by whether their signature document was new or known.",

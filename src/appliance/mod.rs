@@ -28,8 +28,8 @@ use self::tasks::start_control;
 use crate::config::{Config, Runtime};
 use crate::control::SharedTrust;
 use crate::exchange::{
-    Authentication, Counters, FastestAddresses, HealthSwitches, PeerOcsp, Router, Shared, SystemEntropy,
-    Worker,
+    Authentication, Counters, FastestAddresses, HealthSwitches, PeerOcsp, Repeats, Router, Shared,
+    SystemEntropy, Worker,
 };
 use crate::log::LogHandle;
 use crate::signer::{SignerHandle, Token};
@@ -92,6 +92,7 @@ impl Appliance {
             signer: signer.clone(),
             log: log.clone(),
             stamper,
+            repeats: Repeats::default(),
             peer_ocsp: PeerOcsp::default(),
             peer_tls: tls::to_servers(&authentication, config.tls.cbc),
             service_tls: tls::to_services(internal.as_ref().map(|internal| &internal.identity)),

@@ -22,6 +22,7 @@
 //! timeout_secs = 60                  # default: proxy.service_timeout_secs of the server
 //! disabled = "Out of order"          # default not disabled; the notice goes to consumers
 //! log_bodies = true                  # default: as the server is configured
+//! refuse_repeats = false             # default
 //! access = ["LAB/GOV/100/consumer", "global:LAB/security-server-owners", "local:partners"]   # to the whole service
 //!
 //! [[client.service.endpoint]]        # narrower rights, for REST
@@ -149,6 +150,7 @@ fn service(section: &mut Section<'_>, provider: &ClientId, endpoints: &mut Vec<E
         timeout_secs,
         disabled,
         log_bodies,
+        refuse_repeats: section.switch("refuse_repeats").unwrap_or(false),
     };
     let path = PathGlob::new("**").ok()?;
     add(endpoints, Endpoint { service_code: code, method: "*".into(), path, access });

@@ -36,6 +36,7 @@ type = "WSDL"
 url = "http://127.0.0.1:9202/soap"
 disabled = "Out of order"
 log_bodies = false
+refuse_repeats = true
 access = ["LAB/GOV/100/consumer"]
 
 [[client]]

@@ -141,6 +141,9 @@ fn migrator() -> Migrator {
     let migration = |version, description: &'static str, sql: &'static str| {
         Migration::new(version, description.into(), MigrationType::Simple, sql.into(), false)
     };
-    let migrations = vec![migration(1, "registry", include_str!("migrations/0001_registry.sql"))];
+    let migrations = vec![
+        migration(1, "registry", include_str!("migrations/0001_registry.sql")),
+        migration(2, "repeats", include_str!("migrations/0002_repeats.sql")),
+    ];
     Migrator { migrations: migrations.into(), ..Migrator::DEFAULT }
 }

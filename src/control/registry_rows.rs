@@ -108,6 +108,7 @@ fn service(row: &SqliteRow, provider: &ClientId) -> Result<Service> {
         timeout_secs: row.try_get("timeout_secs")?,
         disabled: row.try_get("disabled_notice")?,
         log_bodies: row.try_get("log_bodies")?,
+        refuse_repeats: row.try_get("refuse_repeats")?,
     })
 }
 
@@ -167,7 +168,7 @@ fn bind_id<'q>(query: Query<'q>, id: &'q ClientId) -> Query<'q> {
 
 async fn write_service(db: &mut SqliteConnection, client: i64, service: &Service) -> Result<()> {
     let sql = "INSERT INTO service (client_id, service_code, service_version, service_type, url, description_url, \
-               verify_tls, timeout_secs, disabled_notice, log_bodies) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               verify_tls, timeout_secs, disabled_notice, log_bodies, refuse_repeats) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     sqlx::query(sql)
         .bind(client)
         .bind(service.id.service_code())
@@ -179,6 +180,7 @@ async fn write_service(db: &mut SqliteConnection, client: i64, service: &Service
         .bind(service.timeout_secs)
         .bind(&service.disabled)
         .bind(service.log_bodies)
+        .bind(service.refuse_repeats)
         .execute(db)
         .await?;
     Ok(())

@@ -12,6 +12,7 @@ use super::health::HealthSwitches;
 use super::peer_cache::AuthenticatedPeers;
 use super::peer_ocsp::PeerOcsp;
 use super::random::{Entropy, uuid};
+use super::repeats::Repeats;
 use super::selection::FastestAddresses;
 use crate::config::Config;
 use crate::control::monitoring::{Environment, Monitoring};
@@ -43,6 +44,8 @@ pub struct Shared {
     pub log: LogHandle,
     /// Stamps single records on demand (`GET /asic?force`).
     pub stamper: Arc<dyn super::StampNow>,
+    /// Signed requests that came a short while ago.
+    pub repeats: Repeats,
     /// OCSP responses of peers, fetched from them and kept.
     pub peer_ocsp: PeerOcsp,
     /// Key and certificates for TLS between servers, `None` while no usable one is there.

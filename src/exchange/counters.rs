@@ -53,6 +53,7 @@ pub struct Counters {
     unsigned_faults: AtomicU64,
     verified_first: AtomicU64,
     verified_again: AtomicU64,
+    repeated_requests: AtomicU64,
     phases: [Sum; Phase::ALL.len()],
 }
 
@@ -71,6 +72,8 @@ pub struct Figures {
     pub verified_first: u64,
     /// Messages of a batch whose document was verified before.
     pub verified_again: u64,
+    /// Requests whose signed bytes had come before.
+    pub repeated_requests: u64,
     /// Number and microseconds of each of [`Phase::ALL`].
     pub phases: [(u64, u64); Phase::ALL.len()],
 }
@@ -102,6 +105,11 @@ impl Counters {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A signed request came again.
+    pub fn repeated_request(&self) {
+        self.repeated_requests.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A phase ended now.
     pub fn phase(&self, phase: Phase, began: Instant) {
         self.add_phase(phase, began.elapsed());
@@ -124,6 +132,7 @@ impl Counters {
             unsigned_faults: read(&self.unsigned_faults),
             verified_first: read(&self.verified_first),
             verified_again: read(&self.verified_again),
+            repeated_requests: read(&self.repeated_requests),
             phases: self.phases.each_ref().map(|sum| (read(&sum.count), read(&sum.us))),
         }
     }

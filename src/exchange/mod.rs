@@ -34,6 +34,7 @@ pub mod provider;
 mod random;
 mod record;
 mod reduced_soap;
+mod repeats;
 mod room;
 mod router;
 mod selection;
@@ -52,6 +53,7 @@ pub use http_date::http_date;
 pub use peer_cache::AuthenticatedPeers;
 pub use peer_ocsp::PeerOcsp;
 pub use random::{Entropy, SystemEntropy, uuid};
+pub use repeats::{Fingerprint, Repeats, fingerprint};
 pub use router::Router;
 pub use selection::FastestAddresses;
 

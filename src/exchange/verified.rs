@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::context::Worker;
 use super::counters::Phase;
 use super::incoming::Incoming;
+use super::repeats::{Fingerprint, fingerprint};
 use crate::evidence::{PartName, SignatureData, SignedPart, VerifiedSignature, VerifyMode, VerifyRequest};
 use crate::message::{ClientId, ErrorCode, XRoadError};
 use crate::trust::TrustSnapshot;
@@ -18,6 +19,8 @@ pub struct Verified<M> {
     pub signature: SignatureData,
     /// Who signed.
     pub signer: VerifiedSignature,
+    /// By which a copy of it is known again.
+    pub fingerprint: Fingerprint,
 }
 
 /// Step: verifies the signature of a received message against `signer`, for now. Each signature document is verified
@@ -56,5 +59,7 @@ pub fn verify<M>(
     counters.verified(cache.hits() > hits);
     counters.phase(Phase::Verify, began);
     let signer = verified.map_err(|error| error.within(ErrorCode::SignatureVerification))?;
-    Ok(Verified { message, signature, signer })
+    let digest = digests.first().map(|(_, digest)| digest.as_ref()).unwrap_or_default();
+    let fingerprint = fingerprint(digest, signer.signature_value());
+    Ok(Verified { message, signature, signer, fingerprint })
 }

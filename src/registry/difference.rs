@@ -106,6 +106,9 @@ fn tell_service(service: &Service, facts: &mut BTreeMap<String, String>) {
     if let Some(log_bodies) = service.log_bodies {
         tell("log_bodies", log_bodies.to_string());
     }
+    if service.refuse_repeats {
+        tell("refuse_repeats", "true".into());
+    }
     facts.insert(name, String::new());
 }
 

@@ -148,6 +148,8 @@ pub struct Service {
     pub disabled: Option<String>,
     /// Are bodies of its messages logged? `None` is what the configuration says.
     pub log_bodies: Option<bool>,
+    /// Is a signed request refused that has come before? The protocol does not forbid to repeat one.
+    pub refuse_repeats: bool,
 }
 
 /// A method and path pattern to which rights are given.

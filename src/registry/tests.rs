@@ -29,6 +29,7 @@ fn service(code: &str, version: Option<&str>) -> Service {
         timeout_secs: None,
         disabled: None,
         log_bodies: None,
+        refuse_repeats: false,
     }
 }
 

@@ -14,5 +14,6 @@ mod peer_parts;
 mod peer_tls;
 mod provider;
 mod provider_cases;
+mod repeats;
 mod room;
 mod wire;

@@ -18,6 +18,7 @@ async fn messages_that_their_signature_does_not_prove_are_refused() {
     attachments(&lab, &mut cases);
     signatures(&lab, &mut cases);
     signers(&lab, &mut cases);
+    exchanged_certificate(&lab, &mut cases);
     chains(&lab, &mut cases);
     lab.check(cases).await;
 }
@@ -259,6 +260,28 @@ fn signers(lab: &Lab, cases: &mut Vec<Case>) {
     forged[at] ^= 1;
     add("a forged OCSP response", times, &own, vec![forged]);
     add("garbage as OCSP response", "malformed_signature", &own, vec![b"garbage".to_vec()]);
+}
+
+// The signed properties name one certificate, the unsigned key information another, whose key did sign.
+fn exchanged_certificate(lab: &Lab, cases: &mut Vec<Case>) {
+    let part = good_rest_part("GET", "/echo");
+    let (own, other) = (lab.forger(0), lab.forger(1));
+    let der = |forger: &Forger<'_>| forger.identities.signing.certificate().der().to_vec();
+    let named = Forger { identities: other.identities, ..lab.forger(0) };
+    let template = named.template(vec![own.ocsp(own.identities.signing.certificate(), 0)]);
+    let mut draft = lab.rest_of(&part, None);
+    draft.remove(draft::SIGNATURE);
+    push_signature(&mut draft, &own.sign_with(&template, &[&part]));
+    let document = String::from_utf8(draft.part(draft::SIGNATURE).clone()).unwrap();
+    let (start, end) = ("<ds:X509Certificate>", "</ds:X509Certificate>");
+    let shown = cut(&document, start, end).replace(start, &format!("{start}{}", BASE64.encode(der(&own))));
+    assert_ne!(der(&own), der(&other));
+    *draft.part(draft::SIGNATURE) = shown.into_bytes();
+    cases.push(Case::new(
+        "another certificate than the signed one",
+        &draft,
+        verification("malformed_signature"),
+    ));
 }
 
 const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n";

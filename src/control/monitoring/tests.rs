@@ -60,6 +60,7 @@ fn registry() -> Registry {
         timeout_secs: None,
         disabled: None,
         log_bodies: None,
+        refuse_repeats: false,
     };
     let client = Client {
         id: provider,

@@ -7,6 +7,7 @@ use crate::config::XRoadVersion;
 use crate::exchange::context::{Worker, require_registered};
 use crate::exchange::incoming::Incoming;
 use crate::exchange::peer;
+use crate::exchange::repeats::Fingerprint;
 use crate::message::{ClientId, ErrorCode, ServiceId, XRoadError};
 use crate::registry::{Registry, Service};
 use crate::transport::HASH_ALGORITHM;
@@ -100,6 +101,25 @@ pub fn require_enabled(service: &Service) -> Result<(), XRoadError> {
             Err(error(ErrorCode::ServiceDisabled, format!("service {} is disabled: {notice}", service.id)))
         }
         None => Ok(()),
+    }
+}
+
+/// Step 13b: a signed request that has come before is counted, and refused where the service wants that.
+pub fn note_repeat(
+    worker: &Worker,
+    registry: &Registry,
+    id: &ServiceId,
+    fingerprint: Fingerprint,
+) -> Result<(), XRoadError> {
+    if !worker.shared.repeats.is_repeat(fingerprint) {
+        return Ok(());
+    }
+    worker.shared.counters.repeated_request();
+    match registry.service(id) {
+        Some(service) if service.refuse_repeats => {
+            Err(error(ErrorCode::InvalidMessage, format!("this request to {id} has been received before")))
+        }
+        _ => Ok(()),
     }
 }
 

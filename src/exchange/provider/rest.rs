@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::receive::{access_denied, begin, check_parties, find_service, require_enabled};
+use super::receive::{access_denied, begin, check_parties, find_service, note_repeat, require_enabled};
 use super::{error, refuse, reply};
 use crate::exchange::body::Source;
 use crate::exchange::context::Worker;
@@ -98,6 +98,7 @@ async fn accept(
     let part = request.part().clone();
     let signer = request.client_id().clone();
     let request = verify(worker, trust, &incoming, &part, &signer, request)?;
+    note_repeat(worker, &registry, request.message.service_id(), request.fingerprint)?;
     let mut body = incoming.attachments.pop();
     let request_hash = hash(&incoming, &part, body.as_ref());
     let durable = log_request(worker, &request, &request_id, body.as_mut()).await?;

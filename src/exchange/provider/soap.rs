@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::receive::{access_denied, begin, check_parties, find_service, require_enabled};
+use super::receive::{access_denied, begin, check_parties, find_service, note_repeat, require_enabled};
 use super::{error, refuse, reply};
 use crate::exchange::context::Worker;
 use crate::exchange::http_failure::http_failure;
@@ -136,6 +136,7 @@ async fn accept(
     let bytes = request.bytes().clone();
     let signer = request.header().client.clone();
     let request = verify(worker, trust, &incoming, &bytes, &signer, request)?;
+    note_repeat(worker, &registry, &request.message.header().service, request.fingerprint)?;
     let mut attachments = std::mem::take(&mut incoming.attachments);
     let durable = log_request(worker, &request, &request_id, &mut attachments).await?;
     let room = incoming.room;
