@@ -91,6 +91,12 @@ pub const XML_NAMESPACE_BYTES_MAX: usize = 1024;
 pub const XML_NODES_MAX: usize = 1_000_000;
 /// A body is kept in memory up to this size and spooled to an unlinked file above it.
 pub const SPOOL_MEMORY_BYTES_MAX: usize = 256 * 1024;
+/// An archive of the message log, or a download of several containers, as a file; official servers close theirs at 32 MiB.
+pub const ARCHIVE_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Entries of such an archive (the most that the format can count).
+pub const ARCHIVE_ENTRIES_MAX: usize = 65_535;
+/// Files that one directory of evidence may hold, those of its folders included.
+pub const EVIDENCE_FILES_MAX: usize = 1_000_000;
 /// An ASiC container as a file.
 pub const ASIC_CONTAINER_BYTES_MAX: usize = 96 * 1024 * 1024;
 /// All entries of an ASiC container, inflated. With the file itself this stays below 300 MiB.
@@ -152,9 +158,9 @@ pub const RESEND_BYTES_MAX: usize = 1024 * 1024;
 pub const MONITORED_SERVICES_MAX: usize = 10_000;
 /// Processes of the host that are told to the owner.
 pub const MONITORED_PROCESSES_MAX: usize = 4096;
-/// A WSDL or OpenAPI description.
-pub const DESCRIPTION_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Requests that are remembered so that a repeated one is noticed; 32 bytes each and their table, about 12 MiB.
 pub const REQUESTS_REMEMBERED_MAX: usize = 131_072;
 /// Parts of what is remembered of requests, each with a lock of its own.
 pub const REPEAT_SHARDS: usize = 16;
+/// A WSDL or OpenAPI description.
+pub const DESCRIPTION_BYTES_MAX: usize = 10 * 1024 * 1024;

@@ -117,3 +117,94 @@ fn nothing_in_a_file_steers_the_terminal() {
     assert_eq!(output.status.code(), Some(1));
     assert!(!output.stdout.contains(&0x1b));
 }
+
+/// A ZIP of stored files, as a download of several containers is.
+fn zip_of(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, bytes) in files {
+        zip.start_file(*name, stored).unwrap();
+        std::io::Write::write_all(&mut zip, bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn directories_and_downloads_are_judged_container_by_container() {
+    let Some(root) = vectors() else { return };
+    let conf = root.join("captures/trust/verificationconf");
+    let read = |name: &str| std::fs::read(root.join("captures/evidence").join(name)).unwrap();
+    let (get, post) = (read("rest-204/ss0-request.asice"), read("rest-post-1k/ss0-request.asice"));
+    let folder = tempfile::tempdir().unwrap();
+    let download = zip_of(&[("a-request-1.asice", get.clone()), ("a-response-2.asice", post.clone())]);
+    std::fs::create_dir(folder.path().join("inner")).unwrap();
+    std::fs::write(folder.path().join("inner/a.zip"), &download).unwrap();
+    std::fs::write(folder.path().join("b.asice"), &get).unwrap();
+    std::fs::write(folder.path().join("notes.txt"), "nothing").unwrap();
+    let output = verify(&conf, &[folder.path()], &["--json"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let got = lines(&output);
+    assert_eq!(got.len(), 4, "{got:?}");
+    assert!(got[..3].iter().all(|line| line["valid"] == true && line["signer"] == "LAB/GOV/100/consumer"));
+    assert!(got[0]["file"].as_str().unwrap().ends_with("b.asice") && got[0].get("entry").is_none());
+    assert_eq!(
+        (&got[1]["entry"], &got[2]["entry"]),
+        (&"a-request-1.asice".into(), &"a-response-2.asice".into())
+    );
+    assert!(got[3]["archive"].as_str().unwrap().ends_with("inner/a.zip"));
+    assert_eq!((&got[3]["containers"], &got[3]["chained"]), (&2.into(), &false.into()));
+    let text = String::from_utf8(verify(&conf, &[folder.path()], &[]).stdout).unwrap();
+    assert!(text.contains("a.zip/a-response-2.asice: valid") && text.contains("no chain"), "{text}");
+    // One changed container makes all of it not valid, and what nothing vouches for is refused.
+    let mut broken = post.clone();
+    let middle = broken.len() / 2;
+    broken[middle] ^= 1;
+    for (files, code) in [
+        (vec![("a.asice", get.clone()), ("b.asice", broken)], None),
+        (vec![("a.asice", get.clone()), ("readme.txt", b"x".to_vec())], Some("invalid_reference")),
+    ] {
+        std::fs::write(folder.path().join("inner/a.zip"), zip_of(&files)).unwrap();
+        let output = verify(&conf, &[&folder.path().join("inner/a.zip")], &["--json"]);
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(lines(&output).last().unwrap()["code"].as_str(), code);
+    }
+    std::fs::write(folder.path().join("inner/c.zip.gpg"), "encrypted").unwrap();
+    let output = verify(&conf, &[folder.path()], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("decrypt it first"));
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(verify(&conf, &[empty.path()], &[]).status.code(), Some(2));
+}
+
+#[test]
+fn official_archives_are_whole_and_continue_each_other() {
+    let Some(root) = vectors() else { return };
+    let conf = root.join("captures/trust/verificationconf");
+    let expected: Value =
+        serde_json::from_slice(&std::fs::read(root.join("archives/expected.json")).unwrap()).unwrap();
+    for case in expected["archives"].as_array().unwrap() {
+        let file = root.join(case["file"].as_str().unwrap());
+        let previous = case["previous_digest_argument"].as_str().unwrap();
+        let previous = if previous == "-f" { "first" } else { previous };
+        let lines = lines(&verify(&conf, &[&file], &["--json", "--previous", previous]));
+        let archive = lines.iter().find(|line| line.get("archive").is_some());
+        // Without containers and chain it is no archive at all.
+        let is_valid = archive.is_some_and(|archive| archive["valid"] == true && archive["chained"] == true);
+        assert_eq!(is_valid, case["verdict"] == "valid", "{case}: {archive:?}");
+        if let Some(digest) = case.get("last_digest") {
+            assert_eq!(&archive.unwrap()["last_digest"], digest);
+        }
+    }
+    let archives =
+        ["message-archive-0.zip", "message-archive-1.zip"].map(|name| root.join("archives").join(name));
+    let notes = |files: &[&Path]| -> Vec<Value> {
+        let lines = lines(&verify(&conf, files, &["--json"]));
+        let archives = lines.into_iter().filter(|line| line.get("archive").is_some());
+        archives.map(|line| serde_json::json!([line["valid"], line["note"].is_null()])).collect()
+    };
+    assert_eq!(
+        notes(&[&archives[0], &archives[1]]),
+        [serde_json::json!([true, true]), serde_json::json!([true, true])]
+    );
+    assert_eq!(notes(&[&archives[1]]), [serde_json::json!([true, false])], "what came before is not given");
+}

@@ -140,7 +140,8 @@ impl Source {
         self.check_not_older(around, &directory, location, has_shared)?;
         let parts = download.parts(&directory, &url).await?;
         // Shared parameters may come from a source of their own, which the private ones then name.
-        if !has_shared && !(self.wanted == Wanted::Everything && names_own_source(&parts, location)) {
+        let may_lack_them = || self.wanted == Wanted::Everything && names_own_source(&parts, location);
+        if !has_shared && !may_lack_them() {
             return Err(no_shared_parameters(&location.instance));
         }
         let keeps = |name: &str| match self.wanted {

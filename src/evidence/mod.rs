@@ -5,12 +5,14 @@
 //! * [`hash_chain`]: Merkle trees over a batch and the path of one message through them.
 //! * [`asic`]: ASiC-E containers, read strictly and written as official servers write them.
 //! * [`judge()`], [`Judge`]: the verdict on a container, or on many, at the time of their time-stamps; [`conf`]: what it is judged by.
+//! * [`message_archive`]: containers of many messages in one ZIP, chained or not.
 //! * [`timestamp`]: RFC 3161 time-stamps, single and batch.
 
 pub mod asic;
 mod base64;
 pub mod hash_chain;
 mod judge;
+pub mod message_archive;
 mod part;
 mod signature;
 pub mod timestamp;

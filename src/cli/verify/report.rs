@@ -5,14 +5,16 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::archives::Archive;
 use crate::evidence::Verdict;
 
-/// The line of `--json` for one file: an object without line breaks.
-pub fn json_line(file: &Path, verdict: &Verdict) -> String {
+/// The line of `--json` for one container, of an archive if `entry` is its name there: an object without line breaks.
+pub fn json_line(file: &Path, entry: Option<&str>, verdict: &Verdict) -> String {
     let names =
         |numbers: &[u32]| -> Vec<String> { numbers.iter().map(|n| format!("attachment{n}")).collect() };
-    json!({
+    let mut line = json!({
         "file": file.to_string_lossy(),
+        "entry": entry,
         "valid": verdict.is_valid(),
         "code": verdict.error.as_ref().map(|error| error.code()),
         "reason": verdict.error.as_ref().map(|error| error.text()),
@@ -23,13 +25,68 @@ pub fn json_line(file: &Path, verdict: &Verdict) -> String {
             "absent": names(&verdict.attachments.absent),
         },
         "warnings": verdict.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    });
+    if let (None, Some(object)) = (entry, line.as_object_mut()) {
+        object.remove("entry");
+    }
+    line.to_string()
+}
+
+/// The line of `--json` for one archive.
+pub fn archive_json_line(archive: &Archive) -> String {
+    let error = archive.error.as_ref();
+    let links = archive.links.as_ref();
+    json!({
+        "archive": archive.file.to_string_lossy(),
+        "valid": error.is_none(),
+        "code": error.map(|error| error.code()),
+        "reason": error.map(|error| error.text()),
+        "containers": archive.containers,
+        "chained": links.is_some(),
+        "previous_file": links.map(|links| &links.previous_file).filter(|name| !name.is_empty()),
+        "previous_digest": links.map(|links| &links.previous_digest).filter(|digest| !digest.is_empty()),
+        "last_digest": links.map(|links| &links.last_digest),
+        "note": archive.note,
     })
     .to_string()
 }
 
-/// The same for people: one paragraph.
-pub fn paragraph(file: &Path, verdict: &Verdict) -> String {
+/// The same for people.
+pub fn archive_paragraph(archive: &Archive) -> String {
     let mut text = String::new();
+    let (file, containers) = (archive.file.display(), archive.containers);
+    // Writing to a string has no error to report.
+    let _ = match (&archive.error, &archive.links) {
+        (Some(error), _) => {
+            let _ = writeln!(text, "{file}: NOT VALID as an archive of {containers} containers");
+            writeln!(
+                text,
+                "  code         {}\n  reason       {}",
+                printable(error.code()),
+                printable(error.text())
+            )
+        }
+        (None, Some(links)) => {
+            let _ = writeln!(text, "{file}: a whole archive of {containers} containers");
+            let before = match links.previous_file.as_str() {
+                "" => "nothing, it is the first",
+                name => name,
+            };
+            let _ = writeln!(text, "  continues    {}", printable(before));
+            writeln!(text, "  last digest  {}", printable(&links.last_digest))
+        }
+        (None, None) => writeln!(text, "{file}: {containers} containers that no chain ties together"),
+    };
+    if let Some(note) = &archive.note {
+        let _ = writeln!(text, "  not checked  {}", printable(note));
+    }
+    text
+}
+
+/// The same for people: one paragraph.
+pub fn paragraph(file: &Path, entry: Option<&str>, verdict: &Verdict) -> String {
+    let mut text = String::new();
+    let file = entry.map_or_else(|| file.to_owned(), |entry| file.join(printable(entry)));
     // Writing to a string has no error to report.
     let _ = match &verdict.error {
         None => writeln!(text, "{}: valid", file.display()),

@@ -71,20 +71,70 @@ struct Central<'a> {
     offset: u32,
 }
 
-/// Reads all entries in the order of the archive's bytes. Stored entries share `bytes`.
+/// How much an archive may be.
+#[derive(Debug, Clone, Copy)]
+pub struct ArchiveLimits {
+    /// The file, in bytes.
+    pub file_bytes: usize,
+    /// Number of entries.
+    pub entries: usize,
+    /// One entry, inflated, in bytes.
+    pub entry_bytes: usize,
+    /// All entries, inflated, in bytes.
+    pub inflated_bytes: usize,
+}
+
+impl ArchiveLimits {
+    /// One container.
+    pub const CONTAINER: Self = Self {
+        file_bytes: limits::ASIC_CONTAINER_BYTES_MAX,
+        entries: limits::ASIC_ENTRIES_MAX,
+        entry_bytes: limits::ASIC_ENTRY_BYTES_MAX,
+        inflated_bytes: limits::ASIC_INFLATED_BYTES_MAX,
+    };
+    /// Many containers.
+    pub const MESSAGE_ARCHIVE: Self = Self {
+        file_bytes: limits::ARCHIVE_BYTES_MAX,
+        entries: limits::ARCHIVE_ENTRIES_MAX,
+        entry_bytes: limits::ASIC_CONTAINER_BYTES_MAX,
+        inflated_bytes: limits::ARCHIVE_BYTES_MAX,
+    };
+}
+
+/// Reads all entries of a container in the order of the archive's bytes. Stored entries share `bytes`.
 ///
 /// # Errors
 /// [`ArchiveError`]; nothing is inflated before the whole structure has been checked.
 pub fn read(bytes: &Bytes) -> Result<Vec<Entry>, ArchiveError> {
+    read_within(bytes, &ArchiveLimits::CONTAINER)
+}
+
+/// Names of all entries, without a look at their content.
+///
+/// # Errors
+/// As [`read`].
+pub fn entry_names<'a>(bytes: &'a Bytes, limits: &ArchiveLimits) -> Result<Vec<&'a str>, ArchiveError> {
     if u32_at(bytes, 0) != Some(LOCAL_SIGNATURE) {
         return Err(ArchiveError::NotAnArchive);
     }
-    if bytes.len() > limits::ASIC_CONTAINER_BYTES_MAX {
+    let (_, centrals) = central_directory(bytes, limits)?;
+    Ok(centrals.into_iter().map(|central| central.name).collect())
+}
+
+/// As [`read`], within other limits.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_within(bytes: &Bytes, limits: &ArchiveLimits) -> Result<Vec<Entry>, ArchiveError> {
+    if u32_at(bytes, 0) != Some(LOCAL_SIGNATURE) {
+        return Err(ArchiveError::NotAnArchive);
+    }
+    if bytes.len() > limits.file_bytes {
         return Err(ArchiveError::TooLarge("archive file"));
     }
-    let (directory_at, centrals) = central_directory(bytes)?;
+    let (directory_at, centrals) = central_directory(bytes, limits)?;
     let total: u64 = centrals.iter().map(|c| u64::from(c.size)).sum();
-    if total > limits::ASIC_INFLATED_BYTES_MAX as u64 {
+    if total > limits.inflated_bytes as u64 {
         return Err(ArchiveError::TooLarge("sum of the entries"));
     }
     let mut ranges = Vec::with_capacity(centrals.len());
@@ -112,7 +162,10 @@ pub fn read(bytes: &Bytes) -> Result<Vec<Entry>, ArchiveError> {
 }
 
 /// The central headers sorted by the position of their data, and where the directory begins.
-fn central_directory(bytes: &Bytes) -> Result<(usize, Vec<Central<'_>>), ArchiveError> {
+fn central_directory<'a>(
+    bytes: &'a Bytes,
+    limits: &ArchiveLimits,
+) -> Result<(usize, Vec<Central<'a>>), ArchiveError> {
     let end = end_record(bytes)?;
     let field16 = |at| u16_at(bytes, end + at).unwrap_or(u16::MAX);
     let field32 = |at| u32_at(bytes, end + at).unwrap_or(u32::MAX);
@@ -120,7 +173,7 @@ fn central_directory(bytes: &Bytes) -> Result<(usize, Vec<Central<'_>>), Archive
     if field16(4) != 0 || field16(6) != 0 || field16(8) != count {
         return Err(ArchiveError::Malformed("it is split over several files"));
     }
-    if usize::from(count) > limits::ASIC_ENTRIES_MAX {
+    if usize::from(count) > limits.entries {
         return Err(ArchiveError::TooLarge("number of entries"));
     }
     let (size, start) = (field32(12) as usize, field32(16) as usize);
@@ -131,7 +184,7 @@ fn central_directory(bytes: &Bytes) -> Result<(usize, Vec<Central<'_>>), Archive
     let mut centrals = Vec::with_capacity(count.into());
     let mut at = start;
     for _ in 0..count {
-        let (central, next) = central_header(bytes, at, end)?;
+        let (central, next) = central_header(bytes, at, end, limits.entry_bytes)?;
         if !names.insert(central.name.to_lowercase()) {
             return Err(malformed(&central, "the name occurs twice"));
         }
@@ -170,7 +223,12 @@ fn end_record(bytes: &[u8]) -> Result<usize, ArchiveError> {
     Ok(end)
 }
 
-fn central_header(bytes: &Bytes, at: usize, end: usize) -> Result<(Central<'_>, usize), ArchiveError> {
+fn central_header(
+    bytes: &Bytes,
+    at: usize,
+    end: usize,
+    entry_bytes_max: usize,
+) -> Result<(Central<'_>, usize), ArchiveError> {
     let header = bytes
         .get(at..end)
         .filter(|rest| rest.len() >= CENTRAL_BYTES && u32_at(rest, 0) == Some(CENTRAL_SIGNATURE))
@@ -220,7 +278,7 @@ fn central_header(bytes: &Bytes, at: usize, end: usize) -> Result<(Central<'_>, 
     if !plausible {
         return Err(malformed(&central, "its sizes contradict each other"));
     }
-    if central.size as usize > limits::ASIC_ENTRY_BYTES_MAX {
+    if central.size as usize > entry_bytes_max {
         return Err(ArchiveError::TooLarge("one entry"));
     }
     Ok((central, at + next))

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-pub use self::archive::{ArchiveError, Entry, read as read_archive};
+pub use self::archive::{
+    ArchiveError, ArchiveLimits, Entry, entry_names, read as read_archive, read_within as read_archive_within,
+};
 use crate::message::{ErrorCode, XRoadError};
 use crate::time::UnixTime;
 
