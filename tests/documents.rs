@@ -172,6 +172,25 @@ fn tests_and_files_named_in_the_threat_model_exist() {
 }
 
 #[test]
+fn tests_named_in_the_deviations_exist() {
+    let all: String = ["src", "tests"]
+        .iter()
+        .flat_map(|folder| sources(folder))
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
+    let mut named = 0;
+    for span in code_spans(&read("docs/deviations.md")) {
+        let is_name = span.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        // Codes, keys and figures have fewer words.
+        if is_name && span.matches('_').count() > 4 && !span.starts_with("hermod_") {
+            assert!(all.contains(&format!("fn {span}(")), "there is no test {span}");
+            named += 1;
+        }
+    }
+    assert!(named > 20, "only {named} tests were found in the text");
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     for document in documents() {
         let text = std::fs::read_to_string(&document).unwrap();
