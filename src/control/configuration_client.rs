@@ -121,7 +121,7 @@ impl ConfigurationClient {
         let federations = &self.around.settings.federations;
         let allowed =
             |anchor: &&Anchor| anchor.instance == own.instance || federations.allows(&anchor.instance);
-        let anchors: Vec<Anchor> = global_conf.federated_anchors().iter().filter(allowed).cloned().collect();
+        let anchors = by_instance(global_conf.federated_anchors().iter().filter(allowed));
         let mut known: Vec<&str> = vec![&own.instance];
         known.extend(stored.iter().map(String::as_str));
         known.extend(anchors.iter().map(|anchor| anchor.instance.as_str()));
@@ -130,6 +130,7 @@ impl ConfigurationClient {
         }
         self.federated.retain(|instance, _| anchors.iter().any(|anchor| anchor.instance == *instance));
         let mut downloads = JoinSet::new();
+        let mut pending = HashMap::new();
         for anchor in anchors {
             let new = || Source::new(&anchor.instance, Wanted::Shared);
             let mut source = self.federated.remove(&anchor.instance).unwrap_or_else(new);
@@ -137,6 +138,7 @@ impl ConfigurationClient {
                 self.federated.insert(anchor.instance, source);
                 continue;
             }
+            pending.insert(anchor.instance.clone(), source.failures());
             let around = Arc::clone(&self.around);
             downloads.spawn(async move {
                 let result = source.download(&around, &anchor).await;
@@ -150,11 +152,17 @@ impl ConfigurationClient {
                     let instance = source.instance();
                     tracing::warn!(instance, %error, "the configuration of a federated instance could not be updated");
                 }
+                pending.remove(source.instance());
                 self.federated.insert(source.instance().to_owned(), source);
             }
         };
         if tokio::time::timeout(Duration::from_secs(FOREIGN_CONF_CYCLE_SECS_MAX), all).await.is_err() {
-            tracing::warn!("sources of federated instances are slow; they are asked again in the next cycle");
+            for (instance, failures) in pending {
+                tracing::warn!(instance, "the sources of a federated instance are too slow");
+                let mut source = Source::new(&instance, Wanted::Shared);
+                source.failed(&self.around, failures);
+                self.federated.insert(instance, source);
+            }
         }
     }
 
@@ -195,4 +203,16 @@ impl ConfigurationClient {
             }
         }
     }
+}
+
+/// Several anchors of one instance are one with all their sources.
+fn by_instance<'a>(anchors: impl Iterator<Item = &'a Anchor>) -> Vec<Anchor> {
+    let mut merged: Vec<Anchor> = Vec::new();
+    for anchor in anchors {
+        match merged.iter_mut().find(|known| known.instance == anchor.instance) {
+            Some(known) => known.sources.extend(anchor.sources.iter().cloned()),
+            None => merged.push(anchor.clone()),
+        }
+    }
+    merged
 }

@@ -73,6 +73,12 @@ impl Source {
         around.clock.now() >= self.failed_at.plus_secs(doubled.min(interval.max(FOREIGN_CONF_RETRY_SECS_MAX)))
     }
 
+    /// Remembers a failure now, after `before` others in a row.
+    pub fn failed(&mut self, around: &Surroundings, before: u32) {
+        self.failures = before.saturating_add(1);
+        self.failed_at = around.clock.now();
+    }
+
     /// Asks one location after the other until one gives a configuration, which is then stored. Returns the instances
     /// that were stored; the error is that of the location that tells most.
     pub async fn download(
@@ -112,8 +118,7 @@ impl Source {
                 }
             }
         }
-        self.failures = self.failures.saturating_add(1);
-        self.failed_at = around.clock.now();
+        self.failed(around, self.failures);
         let none = || failure("global_conf_download_url_connection_failure", "the anchor names no location");
         Err(told.unwrap_or_else(none))
     }

@@ -299,3 +299,29 @@ async fn after_a_failure_the_own_source_is_asked_again_sooner() {
     // After 60 s, and then after 0.75, 1.5, 3, 6, 12 s; the next would be 24 s later, beyond the end.
     assert_eq!(cycles, 6);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_federated_instance_that_does_not_answer_holds_up_a_cycle_now_and_then_only() {
+    let (mut setup, other) = federated(&["FOO"]).await;
+    // Two anchors of one instance are one with the sources of both. This shuffle turns two sources around.
+    let anchors = inner_anchor("FOO", FOREIGN, &other.pki.source)
+        + &inner_anchor("FOO", "http://slow.test/externalconf", &other.pki.source);
+    setup.restart();
+    *setup.web.hangs.lock().unwrap() = Some("http://slow.test".into());
+    setup.web.put("http://slow.test/", 200, "");
+    let mut waited = Vec::new();
+    for second in (0..=240).step_by(60) {
+        setup.clock.set(START.plus_secs(second));
+        setup.publish(&trusting(&setup, &anchors));
+        let began = tokio::time::Instant::now();
+        assert_eq!(setup.update().await, "");
+        waited.push(began.elapsed().as_secs());
+    }
+    assert_eq!(waited, [60, 60, 0, 60, 0], "as long as is waited in one cycle, then less often");
+    assert!(knows(&setup));
+    *setup.web.hangs.lock().unwrap() = None;
+    setup.restart();
+    publish_foreign(&setup, &foreign(&setup, &other, "FOO"), &other.pki.source);
+    assert_eq!(setup.update().await, "");
+    assert!(knows(&setup), "the other anchor's source serves");
+}

@@ -108,6 +108,8 @@ pub fn anchor(sources: &[(&str, &Identity)]) -> String {
 #[derive(Default)]
 pub struct Web {
     pub pages: Mutex<BTreeMap<String, (u16, Vec<u8>)>>,
+    /// URLs that begin like this are never answered.
+    pub hangs: Mutex<Option<String>>,
     asked: Mutex<Vec<String>>,
 }
 
@@ -147,7 +149,13 @@ impl Fetch for Web {
         request: Request,
     ) -> Pin<Box<dyn Future<Output = Result<Answer, FetchError>> + Send + '_>> {
         let answer = self.answer(&request);
-        Box::pin(async move { answer })
+        let hangs = self.hangs.lock().unwrap().as_ref().is_some_and(|start| request.url.starts_with(start));
+        Box::pin(async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            answer
+        })
     }
 }
 
