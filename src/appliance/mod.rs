@@ -39,6 +39,10 @@ use crate::worker::{
     run_workers,
 };
 
+/// Life of an idle connection to a service. Services close theirs after a few seconds, common ones after two, and a call
+/// that meets the close cannot be repeated: nobody knows whether it was carried out. Official servers keep theirs 50 ms.
+const SERVICE_IDLE: Duration = Duration::from_secs(1);
+
 /// Why the appliance cannot start: one line that says what and, where it can, how to mend it.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -188,7 +192,7 @@ fn start_workers(
         Rc::new(Router::new(Worker {
             shared: Arc::clone(&shared),
             peers: Pool::new(pool),
-            services: Pool::new(pool),
+            services: Pool::new(PoolOptions { idle: SERVICE_IDLE, ..pool }),
             verified: Default::default(),
             authenticated: Default::default(),
             fastest: std::cell::RefCell::new(FastestAddresses::default()),
