@@ -2,6 +2,7 @@
 
 mod certificates;
 mod configuration;
+mod directories;
 
 use std::path::{Path, PathBuf};
 
