@@ -23,8 +23,7 @@ impl OcspResponse {
         global_conf: &GlobalConf,
         policy: &Policy,
     ) -> Result<(), XRoadError> {
-        self.verify_origin(issuer, certificate, at, global_conf, policy)?;
-        self.verify_times(at, global_conf, policy)?;
+        self.verify_for_storage(issuer, certificate, at, global_conf, policy)?;
         match self.status() {
             CertStatus::Good => Ok(()),
             CertStatus::Revoked { .. } => Err(revoked()),
