@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The waits that an exchange is made of. What they do not cover is reading, hashing and writing.
+/// What an exchange spends its time on. Hashing is part of the phases that read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// For the own signature, the wait for company in the batch included.
@@ -18,12 +18,24 @@ pub enum Phase {
     Service,
     /// Checking a received signature, no wait but work.
     Verify,
+    /// Reading, hashing and passing on a message, the wait for its sender's signature included.
+    Read,
+    /// Writing the answer to the client.
+    Reply,
 }
 
 impl Phase {
     /// All of them, in the order of [`Figures::phases`].
-    pub const ALL: [Self; 6] =
-        [Self::Sign, Self::Log, Self::Connect, Self::Peer, Self::Service, Self::Verify];
+    pub const ALL: [Self; 8] = [
+        Self::Sign,
+        Self::Log,
+        Self::Connect,
+        Self::Peer,
+        Self::Service,
+        Self::Verify,
+        Self::Read,
+        Self::Reply,
+    ];
 
     /// In metrics.
     pub const fn name(self) -> &'static str {
@@ -34,6 +46,8 @@ impl Phase {
             Self::Peer => "peer",
             Self::Service => "service",
             Self::Verify => "verify",
+            Self::Read => "read",
+            Self::Reply => "reply",
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Receiving the answer of the provider's security server.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
+use crate::exchange::Phase;
 use crate::exchange::answer::Refusal;
 use crate::exchange::context::Worker;
 use crate::exchange::incoming::Incoming;
@@ -27,7 +30,9 @@ pub async fn answer(
     }
     let service_failed = |error: XRoadError| error.within(ErrorCode::ServiceFailed);
     let mut incoming = Incoming::new(worker, &content_type)?;
+    let began = Instant::now();
     incoming.read_rest(connection).await.map_err(service_failed)?;
+    worker.shared.counters.phase(Phase::Read, began);
     if !incoming.ocsp.is_empty() {
         let text = "an answer carries OCSP responses, which only requests do";
         return Err(service_failed(XRoadError::new(ErrorCode::InvalidContentType, text)).into());

@@ -1,12 +1,14 @@
 //! The steps of a REST message on the consumer's side (`transport.md` 5.2).
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::receive;
 use super::send::{PeerRequest, RequestFields, own_ocsp_responses, require_authentication};
 use crate::control::monitoring::Role;
+use crate::exchange::Phase;
 use crate::exchange::answer::{Refusal, reason, refuse_rest};
 use crate::exchange::client_authentication::authenticate_client;
 use crate::exchange::context::{Worker, require_registered};
@@ -129,6 +131,7 @@ async fn send(
     outgoing.rest_request(request.part());
     let mut kept = None;
     let client_failed = |error: HttpError| crate::exchange::http_failure::http_failure(&error, "the client");
+    let began = Instant::now();
     // A request has a body part when there is at least one byte (`transport.md` 3.5).
     if let Some(first) = exchange.read_body_chunk().await.map_err(client_failed)? {
         let log = &worker.shared.config.log;
@@ -144,6 +147,7 @@ async fn send(
         })?;
         kept = Some(body);
     }
+    worker.shared.counters.phase(Phase::Read, began);
     let digests = outgoing.digests().to_vec();
     let hash = match digests.as_slice() {
         [message, body] => rest_request_hash(message.as_ref(), Some(body.as_ref())),
@@ -200,6 +204,7 @@ async fn deliver(
     body: Option<Attachment>,
     _durable: DurableRecord,
 ) -> Result<(), HttpError> {
+    let began = Instant::now();
     let message = &response.message;
     let mut headers: Vec<(&str, Bytes)> =
         message.client_headers().map(|(name, value)| (name, Bytes::from(value.into_owned()))).collect();
@@ -217,5 +222,7 @@ async fn deliver(
             exchange.write(chunk).await?;
         }
     }
-    exchange.finish().await
+    exchange.finish().await?;
+    worker.shared.counters.phase(Phase::Reply, began);
+    Ok(())
 }

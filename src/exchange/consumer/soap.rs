@@ -1,11 +1,12 @@
 //! The steps of a SOAP message on the consumer's side (`transport.md` 5.2).
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::receive;
 use super::send::{PeerRequest, RequestFields, own_ocsp_responses, require_authentication};
 use crate::control::monitoring::Role;
+use crate::exchange::Phase;
 use crate::exchange::answer::{Refusal, refuse_soap};
 use crate::exchange::client_authentication::authenticate_client;
 use crate::exchange::context::{Worker, require_registered};
@@ -88,7 +89,9 @@ async fn steps(
     let action = check_soap_action(head.header("soapaction").map(AsRef::as_ref)).map_err(of_client)?;
     let content_type = head.header("content-type").map(|value| latin1_to_utf8(value).into_owned());
     let mut reader = SoapReader::new(content_type.as_deref()).map_err(of_client_or_server)?;
+    let began = Instant::now();
     let body = read_soap(worker, &mut reader, exchange).await?;
+    worker.shared.counters.phase(Phase::Read, began);
     let request = parse_request(&body)?;
     seen.soap_request(&request);
     let header = request.header();
@@ -270,6 +273,7 @@ async fn deliver(
     exchange: &mut ServerExchange,
     mut answer: Answer,
 ) -> Result<(), HttpError> {
+    let began = Instant::now();
     let boundary = Boundary::from_random(&letters(&*worker.shared.entropy)).related();
     let has_attachments = !answer.attachments.is_empty();
     let form = SoapForm::new(&answer.original_content_type, has_attachments, boundary);
@@ -278,5 +282,7 @@ async fn deliver(
     exchange.respond(200, "OK", &headers, BodyFraming::Chunked).await?;
     let soap = answer.response.message.bytes().clone();
     form.write(exchange, &answer.headers, soap, &mut answer.attachments).await?;
-    exchange.finish().await
+    exchange.finish().await?;
+    worker.shared.counters.phase(Phase::Reply, began);
+    Ok(())
 }

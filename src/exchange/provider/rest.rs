@@ -2,11 +2,13 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::receive::{access_denied, begin, check_parties, find_service, note_repeat, require_enabled};
 use super::{error, refuse, reply};
+use crate::exchange::Phase;
 use crate::exchange::body::Source;
 use crate::exchange::context::Worker;
 use crate::exchange::http_failure::http_failure;
@@ -83,6 +85,7 @@ async fn accept(
     seen.request_id(&request_id);
     seen.peer(exchange.peer());
     let mut incoming = begin(worker, head)?;
+    let began = Instant::now();
     incoming.read_message(exchange).await.map_err(within)?;
     let request = read_request(&incoming)?;
     seen.rest_request(&request);
@@ -90,6 +93,7 @@ async fn accept(
     let parties = (request.client_id(), request.service_id());
     check_parties(worker, trust, &registry, parties, exchange.peer(), &incoming.ocsp)?;
     incoming.read_rest(exchange).await.map_err(within)?;
+    worker.shared.counters.phase(Phase::Read, began);
     seen.request_received(&incoming);
     incoming.signature()?;
     if !metaservice::claims_rest(&request) {
@@ -293,7 +297,9 @@ async fn send_body(
         true => Keep::up_to(&mut spool, log.body_bytes_max, log.truncated_body_allowed),
         false => Keep::nothing(),
     };
+    let began = Instant::now();
     let passed = outgoing.rest_body(first, source, exchange, &mut keep).await;
+    worker.shared.counters.phase(Phase::Read, began);
     passed.map_err(|error| match error {
         TransferError::Source(error) => Failed::Error(http_failure(&error, "the service")),
         TransferError::Sink(error) => Failed::PeerGone(error),

@@ -2,11 +2,13 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::receive::{access_denied, begin, check_parties, find_service, note_repeat, require_enabled};
 use super::{error, refuse, reply};
+use crate::exchange::Phase;
 use crate::exchange::context::Worker;
 use crate::exchange::http_failure::http_failure;
 use crate::exchange::incoming::{Attachment, Incoming};
@@ -118,6 +120,7 @@ async fn accept(
     seen.request_id(&request_id);
     seen.peer(exchange.peer());
     let mut incoming = begin(worker, head)?;
+    let began = Instant::now();
     incoming.read_message(exchange).await.map_err(within)?;
     let (request, headers) = read_request(&incoming)?;
     seen.soap_request(&request);
@@ -126,6 +129,7 @@ async fn accept(
     let parties = (&request.header().client, &request.header().service);
     check_parties(worker, trust, &registry, parties, exchange.peer(), &incoming.ocsp)?;
     incoming.read_rest(exchange).await.map_err(within)?;
+    worker.shared.counters.phase(Phase::Read, began);
     seen.request_received(&incoming);
     incoming.signature()?;
     if metaservice::claims_soap(worker, request.header()) {
@@ -282,7 +286,9 @@ async fn respond(
 ) -> Result<(), Failed> {
     let within = |error: XRoadError| Failed::Error(error.within(ErrorCode::ServiceFailed));
     let mut reader = SoapReader::new(content_type).map_err(within)?;
+    let began = Instant::now();
     let mut body = reader.read_soap(connection, Room::new(worker)).await.map_err(within)?;
+    worker.shared.counters.phase(Phase::Read, began);
     let response = match Soap::parse(body.soap.clone()).map_err(within)? {
         Soap::Message(message) => message,
         Soap::Fault(fault) => return Err(Failed::ServiceFault(fault.bytes)),
