@@ -6,13 +6,15 @@
 //! * [`scenario`]: the file. [`arrivals`], [`sizes`], [`seed`]: when and how much.
 //! * [`client`], [`message`], [`generator`], [`recorder`]: sending, checking answers, latencies.
 //! * [`system`], [`backend`], [`server`], [`tamper`]: what is measured, and what can go wrong.
-//! * [`metrics`], [`process`], [`machine`], [`floor`]: what it costs.
+//! * [`metrics`], [`process`], [`calls`], [`machine`], [`floor`]: what it costs.
 //! * [`run`], [`sweep`], [`proof`]: the steps of a run, and the judgement of its evidence.
 //! * [`null`], [`relay`], [`null_table`]: the same load through relays that neither sign nor log.
-//! * [`report`], [`table`], [`page`], [`plot`]: what came of it.
+//! * [`report`], [`server_report`], [`breakdown`], [`table`], [`page`], [`plot`]: what came of it.
 
 mod arrivals;
 mod backend;
+mod breakdown;
+mod calls;
 mod client;
 mod floor;
 mod generator;
@@ -32,6 +34,7 @@ mod run;
 mod scenario;
 mod seed;
 mod server;
+mod server_report;
 mod sizes;
 mod sweep;
 mod system;

@@ -288,6 +288,7 @@ mod tests {
         let server = ServerReport { cpu_us_per_exchange: 150.0, ..ServerReport::default() };
         PhaseReport {
             name: name.to_owned(),
+            callers: Some(1),
             offered_per_second: None,
             measured: true,
             seconds: 1.0,

@@ -1,8 +1,9 @@
 //! What a run comes to: one object for machines, from which the table and the page are made.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use crate::floor::{Amounts, Costs, Part};
 use crate::machine::Machine;
 use crate::metrics::Metrics;
 use crate::null::NullColumn;
@@ -10,6 +11,7 @@ use crate::process::Usage;
 use crate::proof::Proof;
 use crate::recorder::{Figures, Latency};
 use crate::scenario::Scenario;
+pub use crate::server_report::ServerReport;
 
 /// Two decimals are more than such figures mean.
 pub fn round(value: f64) -> f64 {
@@ -32,6 +34,8 @@ pub struct PhaseReport {
     pub name: String,
     /// Messages per second that were meant to be sent, in the mean; absent for callers.
     pub offered_per_second: Option<f64>,
+    /// Callers, in the closed loop.
+    pub callers: Option<usize>,
     /// Counts towards the figures of the run.
     pub measured: bool,
     /// Length in seconds.
@@ -47,113 +51,6 @@ pub struct PhaseReport {
     pub service_cpu_us: f64,
 }
 
-/// A server in a phase.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct ServerReport {
-    /// `ss1`, …
-    pub name: String,
-    /// CPU time.
-    pub cpu_us_per_exchange: f64,
-    /// What crypto and system calls alone must cost.
-    pub floor_us_per_exchange: f64,
-    /// The floor's parts.
-    pub floor: Vec<Part>,
-    /// Highest resident set so far.
-    pub peak_rss_bytes: u64,
-    /// Calls of the read and write families; those through io_uring are not among them.
-    pub reads_and_writes_per_exchange: f64,
-    /// Sleeps and preemptions of its threads.
-    pub switches_per_exchange: f64,
-    /// Messages signed, per signature.
-    pub messages_per_signature: f64,
-    /// Signatures and full handshakes.
-    pub private_key_operations: f64,
-    /// Signature checks of all kinds, TLS left out.
-    pub rsa_verifications: f64,
-    /// Received messages whose signature document was known already, of all, in percent.
-    pub known_documents_percent: f64,
-    /// Group commits.
-    pub fsyncs: f64,
-    /// Mean time of one, in µs.
-    pub fsync_us: f64,
-    /// Log bytes per message record, signature documents included.
-    pub bytes_per_record: f64,
-    /// Calls to OCSP responders.
-    pub ocsp_calls: f64,
-    /// Calls to time-stamping authorities.
-    pub tsa_calls: f64,
-    /// Full handshakes, both sides.
-    pub handshakes_full: f64,
-    /// Resumed ones.
-    pub handshakes_resumed: f64,
-    /// Mean time of an exchange in each phase, in µs: name, time, times per exchange.
-    pub phases: Vec<(String, f64, f64)>,
-}
-
-const PHASES: [&str; 6] = ["sign", "log", "connect", "peer", "service", "verify"];
-
-impl ServerReport {
-    /// From two readings around `exchanges`.
-    pub fn new(
-        name: &str,
-        before: &Reading,
-        after: &Reading,
-        exchanges: f64,
-        costs: Option<&Costs>,
-        amounts: Amounts,
-    ) -> Self {
-        let metrics = &after.metrics - &before.metrics;
-        let usage = after.usage.since(&before.usage);
-        let per = |value: f64| round(value / exchanges.max(1.0));
-        // A message is a request or a response: an exchange has two.
-        let per_10k = |value: f64| round(value / exchanges.max(1.0) * 5_000.0);
-        let get = |name: &str| metrics.get(name);
-        let kind = |kind: &str| metrics.labelled("hermod_tls_handshakes_total", "kind", kind);
-        let signatures = get("hermod_signatures_total");
-        let full = kind("accepted_full") + kind("made_full");
-        let checks = get("hermod_public_key_operations_total");
-        let document = |of: &str| metrics.labelled("hermod_verified_messages_total", "document", of);
-        let records = metrics.labelled("hermod_log_records_total", "kind", "message");
-        let commits = get("hermod_log_commits_total");
-        let amounts = Amounts {
-            signatures: signatures / exchanges.max(1.0),
-            verifications: checks / exchanges.max(1.0),
-            ..amounts
-        };
-        let floor = costs.map(|costs| costs.floor(&amounts)).unwrap_or_default();
-        Self {
-            name: name.to_owned(),
-            cpu_us_per_exchange: per(usage.cpu_us),
-            floor_us_per_exchange: round(floor.iter().map(|part| part.us).sum()),
-            floor,
-            peak_rss_bytes: usage.peak_rss_bytes,
-            reads_and_writes_per_exchange: per(usage.reads_and_writes as f64),
-            switches_per_exchange: per(usage.switches as f64),
-            messages_per_signature: round(get("hermod_signed_messages_total") / signatures.max(1.0)),
-            private_key_operations: per_10k(signatures + full),
-            rsa_verifications: per_10k(checks),
-            known_documents_percent: round(
-                100.0 * document("known") / (document("known") + document("new")).max(1.0),
-            ),
-            fsyncs: per_10k(commits),
-            fsync_us: round(get("hermod_log_sync_seconds_total") * 1e6 / commits.max(1.0)),
-            bytes_per_record: round(get("hermod_log_bytes_total") / records.max(1.0)),
-            ocsp_calls: per_10k(metrics.labelled("hermod_fetches_total", "source", "ocsp")),
-            tsa_calls: per_10k(metrics.labelled("hermod_fetches_total", "source", "tsa")),
-            handshakes_full: per_10k(full),
-            handshakes_resumed: per_10k(kind("accepted_resumed") + kind("made_resumed")),
-            phases: PHASES
-                .iter()
-                .filter_map(|phase| {
-                    let count = metrics.labelled("hermod_phases_total", "phase", phase);
-                    let seconds = metrics.labelled("hermod_phase_seconds_total", "phase", phase);
-                    (count > 0.0).then(|| ((*phase).to_owned(), round(seconds * 1e6 / count), per(count)))
-                })
-                .collect(),
-        }
-    }
-}
-
 /// Figures per 10,000 messages of the server that needs most.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 #[allow(missing_docs)]
@@ -165,6 +62,37 @@ pub struct Per10k {
     pub tsa_calls: f64,
     pub handshakes_full: f64,
     pub handshakes_resumed: f64,
+}
+
+/// Figures of the worse server, each by itself.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[allow(missing_docs)]
+pub struct WorseServer {
+    #[serde(flatten)]
+    pub per_10k_messages: Per10k,
+    pub cpu_us_per_exchange: f64,
+    pub floor_us_per_exchange: f64,
+    pub peak_rss_bytes: u64,
+    pub system_calls_per_message: Option<f64>,
+}
+
+/// A whole exchange of one caller against what it cannot do without.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Alone {
+    /// Median.
+    pub p50_ms: f64,
+    /// The floors of both servers in that phase, and four `fdatasync` one after the other as measured at the start.
+    pub floor_ms: f64,
+    /// The first divided by the second.
+    pub ratio: f64,
+}
+
+/// Operations that were not needed, per 10,000 messages.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[allow(missing_docs)]
+pub struct Saved {
+    pub signatures: f64,
+    pub rsa_verifications: f64,
 }
 
 /// The whole run. The figures at the top are those of the last measured phase.
@@ -198,8 +126,19 @@ pub struct Report {
     pub messages_per_signature: f64,
     /// Of the worse server.
     pub bytes_per_record: f64,
+    /// The same for each class of sizes, by its name.
+    pub latency_ms_by_class: BTreeMap<String, Latency>,
     /// Of the worse server.
     pub per_10k_messages: Per10k,
+    /// The same figures and some more once again at the top, of the worse server.
+    #[serde(flatten)]
+    pub worse_server: WorseServer,
+    /// What batches have saved; of the server that saved less.
+    pub saved_per_10k_messages: Saved,
+    /// Of the first measured phase with one caller.
+    pub one_caller: Option<Alone>,
+    /// Phases that servers do not tell of.
+    pub phases_not_offered: &'static [&'static str],
     /// Of the last measured phase.
     pub servers: Vec<ServerReport>,
     /// Cost of one signature here, in µs.
@@ -220,7 +159,7 @@ pub struct Report {
 
 impl Report {
     /// Fills what follows from the phases.
-    pub fn sum_up(&mut self, scenario: &Scenario) {
+    pub fn sum_up(&mut self, scenario: &Scenario, calls: &[Option<f64>]) {
         let all = |count: fn(&Figures) -> u64| -> u64 {
             self.phases.iter().map(|phase| count(&phase.figures)).sum()
         };
@@ -229,7 +168,11 @@ impl Report {
         // A sweep goes beyond the knee on purpose, where refusals are what is wanted.
         let accepted = scenario.accept.refusals || scenario.sweep.is_some();
         self.errors = failed + wrong + if accepted { 0 } else { self.refused };
-        let Some(phase) = self.phases.iter().rev().find(|phase| phase.measured) else { return };
+        self.one_caller = self.alone();
+        let Some(phase) = self.phases.iter_mut().rev().find(|phase| phase.measured) else { return };
+        for (server, calls) in phase.servers.iter_mut().zip(calls) {
+            server.system_calls_per_message = *calls;
+        }
         let servers = &phase.servers;
         let worst = |of: fn(&ServerReport) -> f64| servers.iter().map(of).fold(0.0, f64::max);
         self.exchanges_per_second = round(phase.figures.achieved_per_second);
@@ -246,7 +189,34 @@ impl Report {
             handshakes_full: worst(|server| server.handshakes_full),
             handshakes_resumed: worst(|server| server.handshakes_resumed),
         };
+        let least = |of: fn(&ServerReport) -> f64| servers.iter().map(of).reduce(f64::min).unwrap_or(0.0);
+        self.saved_per_10k_messages = Saved {
+            signatures: least(|server| server.signatures_saved),
+            rsa_verifications: least(|server| server.rsa_verifications_saved),
+        };
+        self.worse_server = WorseServer {
+            per_10k_messages: self.per_10k_messages,
+            cpu_us_per_exchange: worst(|server| server.cpu_us_per_exchange),
+            floor_us_per_exchange: worst(|server| server.floor_us_per_exchange),
+            peak_rss_bytes: servers.iter().map(|server| server.peak_rss_bytes).max().unwrap_or(0),
+            system_calls_per_message: servers
+                .iter()
+                .filter_map(|server| server.system_calls_per_message)
+                .reduce(f64::max),
+        };
+        self.latency_ms_by_class =
+            self.classes.iter().cloned().zip(phase.figures.by_class.iter().copied()).collect();
         self.servers.clone_from(servers);
+    }
+
+    fn alone(&self) -> Option<Alone> {
+        const SYNCS: f64 = 4.0;
+        let phase = self.phases.iter().find(|phase| phase.measured && phase.callers == Some(1))?;
+        let servers: f64 = phase.servers.iter().map(|server| server.floor_us_per_exchange).sum();
+        let floor_ms = (servers + SYNCS * self.machine.fdatasync_us_p50) / 1000.0;
+        let p50_ms = phase.figures.latency_ms.p50;
+        let known = !phase.servers.is_empty() && floor_ms > 0.0;
+        known.then(|| Alone { p50_ms, floor_ms: round(floor_ms), ratio: round(p50_ms / floor_ms) })
     }
 
     /// Sets the figures against those of the null column.
@@ -266,7 +236,7 @@ impl Report {
     pub fn judge(&mut self) {
         let mut reasons = Vec::new();
         if self.errors > 0 {
-            let mut all = std::collections::BTreeMap::<&str, u64>::new();
+            let mut all = BTreeMap::<&str, u64>::new();
             for (reason, count) in self.phases.iter().flat_map(|phase| &phase.figures.reasons) {
                 *all.entry(reason).or_default() += count;
             }

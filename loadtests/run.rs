@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::Args;
 use crate::arrivals::Pattern;
+use crate::calls::Counting;
 use crate::floor::{Amounts, Costs};
 use crate::generator::{Generator, Plan};
 use crate::machine::Machine;
@@ -49,6 +50,7 @@ struct Run<'a> {
     costs: Option<Costs>,
     phases: Vec<PhaseReport>,
     knee: Option<f64>,
+    calls: Vec<Option<f64>>,
 }
 
 impl<'a> Run<'a> {
@@ -88,7 +90,8 @@ impl<'a> Run<'a> {
             Arc::new(Messages::new(load.kind, &name, routes, &load.sizes, &host, keep_alive, seed));
         let generator = Generator::start(Arc::clone(&messages), target, load, seed)?;
         let costs = Costs::measure(scenario.system.key_type, load.sizes.mean() as usize);
-        let run = Self { scenario, say, system, generator, costs, phases: Vec::new(), knee: None };
+        let (phases, knee, calls) = (Vec::new(), None, Vec::new());
+        let run = Self { scenario, say, system, generator, costs, phases, knee, calls };
         run.whole(machine, messages).await
     }
 
@@ -131,7 +134,12 @@ impl<'a> Run<'a> {
             classes: scenario.load.sizes.classes().iter().map(|class| class.name.clone()).collect(),
             messages_per_signature: 0.0,
             bytes_per_record: 0.0,
+            latency_ms_by_class: Default::default(),
             per_10k_messages: Default::default(),
+            worse_server: Default::default(),
+            saved_per_10k_messages: Default::default(),
+            one_caller: None,
+            phases_not_offered: &crate::breakdown::NOT_OFFERED,
             servers: Vec::new(),
             signature_us: self.costs.as_ref().map_or(0.0, Costs::sign_us).round(),
             phases: self.phases,
@@ -141,7 +149,7 @@ impl<'a> Run<'a> {
             ratio_to_null_of: String::new(),
             runtime,
         };
-        report.sum_up(scenario);
+        report.sum_up(scenario, &self.calls);
         report.compare(null);
         report.judge();
         Ok(report)
@@ -155,6 +163,40 @@ impl<'a> Run<'a> {
         for phase in &scenario.phases {
             self.phase(phase, &mut events, began).await?;
         }
+        if let Some(phase) = scenario.phases.iter().rev().find(|phase| phase.measured)
+            && scenario.system.count_calls
+        {
+            self.count_calls(Plan::of(phase, self.knee)).await?;
+        }
+        Ok(())
+    }
+
+    /// Repeats a plan for a moment and counts the servers' calls into the kernel.
+    async fn count_calls(&mut self, mut plan: Plan) -> Result<(), String> {
+        const LENGTH: Duration = Duration::from_secs(2);
+        // Around the messages, so that none is missed.
+        const MARGIN: Duration = Duration::from_millis(400);
+        let Some(system) = &self.system else { return Ok(()) };
+        let servers: Option<Vec<u32>> = system.ecosystem().servers().iter().map(|s| s.id()).collect();
+        plan.length = plan.length.min(LENGTH);
+        let Some(servers) = servers else { return Ok(()) };
+        let Some(counting) = Counting::start(&servers, plan.length + 2 * MARGIN) else { return Ok(()) };
+        tokio::time::sleep(MARGIN).await;
+        (self.say)("counting system calls");
+        let before = (self.read().await, own_usage());
+        let figures = self.generator.run(plan.clone()).await?;
+        let right = figures.right as f64;
+        self.record("system calls counted", false, &plan, figures, before).await;
+        let counts = tokio::task::spawn_blocking(|| counting.finish()).await.map_err(|e| e.to_string())?;
+        self.calls = counts
+            .into_iter()
+            .enumerate()
+            .map(|(index, count)| {
+                let exchanges = right / if index == 0 { 1.0 } else { (servers.len() - 1) as f64 };
+                // An exchange has two messages.
+                count.map(|count| crate::report::round(count / (2.0 * exchanges).max(1.0)))
+            })
+            .collect();
         Ok(())
     }
 
@@ -235,6 +277,7 @@ impl<'a> Run<'a> {
             |index: usize| crate::report::round((own[index] - own_before[index]) / exchanges.max(1.0));
         let report = PhaseReport {
             name: name.to_owned(),
+            callers: (plan.pattern == Pattern::Callers).then_some(plan.callers),
             offered_per_second: plan.offered().map(crate::report::round),
             measured,
             seconds: plan.length.as_secs_f64(),

@@ -62,6 +62,8 @@ pub struct System {
     pub signatures_per_second: u32,
     /// Are the bodies logged?
     pub log_bodies: bool,
+    /// Repeat the last measured phase for a moment to count system calls, where that is possible?
+    pub count_calls: bool,
     /// Lines for every server's configuration file.
     pub config: String,
 }
@@ -76,6 +78,7 @@ impl Default for System {
             service_delay_ms: 0,
             signatures_per_second: 0,
             log_bodies: true,
+            count_calls: true,
             config: String::new(),
         }
     }

@@ -41,6 +41,13 @@ pub fn render(report: &Report) -> String {
     if let Some(knee) = report.knee_per_second {
         let _ = writeln!(out, "\nknee: {knee:.0} exchanges/s");
     }
+    if let Some(alone) = &report.one_caller {
+        let _ = writeln!(
+            out,
+            "\none caller: p50 {:.2} ms; crypto and four fdatasyncs must take {:.2} ms: {:.2} of that",
+            alone.p50_ms, alone.floor_ms, alone.ratio
+        );
+    }
     out.push('\n');
     crate::null_table::text(&mut out, report);
     out.push('\n');
@@ -92,7 +99,7 @@ fn details(out: &mut String, report: &Report, phase: &PhaseReport) {
     });
     out.push('\n');
     type Line = (&'static str, fn(&ServerReport) -> f64);
-    let lines: [Line; 16] = [
+    let lines: [Line; 18] = [
         ("CPU µs per exchange", |s| s.cpu_us_per_exchange),
         ("  of which crypto and system calls must cost", |s| s.floor_us_per_exchange),
         ("messages per signature", |s| s.messages_per_signature),
@@ -104,6 +111,8 @@ fn details(out: &mut String, report: &Report, phase: &PhaseReport) {
         ("  full handshakes", |s| s.handshakes_full),
         ("  resumed handshakes", |s| s.handshakes_resumed),
         ("messages whose signature was known, %", |s| s.known_documents_percent),
+        ("saved per 10k messages: signatures", |s| s.signatures_saved),
+        ("  public-key checks (at least)", |s| s.rsa_verifications_saved),
         ("log bytes per record", |s| s.bytes_per_record),
         ("fdatasync, mean µs", |s| s.fsync_us),
         ("read and write calls per exchange", |s| s.reads_and_writes_per_exchange),
@@ -117,19 +126,68 @@ fn details(out: &mut String, report: &Report, phase: &PhaseReport) {
         });
         out.push('\n');
     }
+    let _ = write!(out, "{:<46}", "system calls per message");
     for server in &phase.servers {
-        let phases: Vec<String> = server
-            .phases
-            .iter()
-            .map(|(name, us, times)| format!("{name} {:.2} ms × {times:.1}", us / 1000.0))
-            .collect();
-        let _ = writeln!(out, "{} waits: {}", server.name, phases.join(", "));
+        let calls = server.system_calls_per_message;
+        let _ = write!(out, "{:>12}", calls.map_or("-".to_owned(), |calls| format!("{calls:.1}")));
     }
+    out.push('\n');
+    if phase.servers.iter().any(|server| server.system_calls_per_message.is_none()) {
+        let _ = writeln!(out, "  {}", crate::calls::UNAVAILABLE);
+    }
+    floor(out, phase);
+    breakdown(out, phase);
     let _ = writeln!(
         out,
         "generator {:.0} µs, echo service {:.0} µs of CPU per exchange",
         phase.generator_cpu_us, phase.service_cpu_us
     );
+}
+
+fn floor(out: &mut String, phase: &PhaseReport) {
+    let _ = writeln!(out, "\nCPU µs per exchange that crypto and system calls must cost");
+    let Some(first) = phase.servers.first() else { return };
+    for (place, part) in first.floor.iter().enumerate() {
+        let _ = write!(out, "  {:<52}", part.what);
+        for server in &phase.servers {
+            let _ = write!(out, "{:>12.1}", server.floor.get(place).map_or(0.0, |part| part.us));
+        }
+        out.push('\n');
+    }
+    let _ = write!(out, "  {:<52}", "servers / this");
+    for server in &phase.servers {
+        let _ = write!(out, "{:>12.2}", server.cpu_us_per_exchange / server.floor_us_per_exchange.max(0.1));
+    }
+    out.push('\n');
+}
+
+const NAMES: [&str; 10] = [
+    "read",
+    "batch_wait",
+    "sign",
+    "log_append",
+    "fdatasync_wait",
+    "connect",
+    "peer",
+    "service",
+    "verify",
+    "reply",
+];
+
+fn breakdown(out: &mut String, phase: &PhaseReport) {
+    let _ = writeln!(out, "\nmean ms of a phase × times per exchange (~: difference of two means)");
+    for name in NAMES {
+        let _ = write!(out, "  {name:<44}");
+        for server in &phase.servers {
+            let cell = server.phases.iter().find(|time| time.name == name).map(|time| {
+                let about = if time.derived { "~" } else { "" };
+                format!("{about}{:.2}×{:.1}", time.us / 1000.0, time.per_exchange)
+            });
+            let _ = write!(out, "{:>12}", cell.unwrap_or_default());
+        }
+        out.push('\n');
+    }
+    let _ = writeln!(out, "  (hash: not told by itself, part of read; its CPU time is in the floor)");
 }
 
 fn class_line(out: &mut String, name: &str, latency: &Latency) {

@@ -30,7 +30,7 @@ fn assert_self_contained(page: &Path) {
     assert!(!text.contains(" src=") && !text.contains(" href="));
 }
 
-const WITHOUT_NULL: &str = "[null]\nmeasure = false\n";
+const WITHOUT_MORE: &str = "[null]\nmeasure = false\n[system]\ncount_calls = false\n";
 
 fn phase(seconds: f64) -> String {
     format!("[[phase]]\nname = \"steady\"\nrate = 20\nseconds = {seconds}\n")
@@ -65,6 +65,7 @@ fn a_run_whose_answers_are_all_proved_is_valid_and_carries_its_figures() {
         "handshakes_full",
     ] {
         assert!(report["per_10k_messages"][figure].is_f64(), "{figure}");
+        assert_eq!(report["per_10k_messages"][figure], report[figure]);
     }
     let servers = report["servers"].as_array().unwrap();
     assert_eq!(servers.len(), 2);
@@ -72,7 +73,13 @@ fn a_run_whose_answers_are_all_proved_is_valid_and_carries_its_figures() {
         for figure in ["cpu_us_per_exchange", "floor_us_per_exchange", "peak_rss_bytes", "fsyncs"] {
             assert!(server[figure].as_f64().unwrap() > 0.0, "{figure}");
         }
+        let phases: Vec<_> = server["phases"].as_array().unwrap().iter().map(|p| p["name"].clone()).collect();
+        for phase in ["read", "batch_wait", "sign", "log_append", "fdatasync_wait", "verify"] {
+            assert!(phases.contains(&phase.into()), "{phase} is not in {phases:?}");
+        }
     }
+    assert!(report["saved_per_10k_messages"]["signatures"].is_f64());
+    assert!(report["latency_ms_by_class"].as_object().unwrap().len() == 2);
     assert_null_column(&report);
 }
 
@@ -97,7 +104,7 @@ fn assert_null_column(report: &Value) {
 #[test]
 fn killing_a_server_in_mid_run_makes_the_run_invalid() {
     let (output, report) =
-        run(&format!("{}{WITHOUT_NULL}[[event]]\nat_seconds = 1\ndo = \"kill-provider\"\n", phase(2.0)));
+        run(&format!("{}{WITHOUT_MORE}[[event]]\nat_seconds = 1\ndo = \"kill-provider\"\n", phase(2.0)));
     assert_eq!(report["valid"], false);
     assert_eq!(output.status.code(), Some(2));
     assert!(reasons(&report).contains("ss2 was killed"), "{}", reasons(&report));
@@ -107,7 +114,7 @@ fn killing_a_server_in_mid_run_makes_the_run_invalid() {
 #[test]
 fn an_answer_altered_on_its_way_makes_the_run_invalid() {
     let (output, report) =
-        run(&format!("{}{WITHOUT_NULL}[[event]]\nat_seconds = 0\ndo = \"tamper-bodies\"\n", phase(2.0)));
+        run(&format!("{}{WITHOUT_MORE}[[event]]\nat_seconds = 0\ndo = \"tamper-bodies\"\n", phase(2.0)));
     assert_eq!(report["valid"], false);
     assert_eq!(output.status.code(), Some(2));
     assert!(reasons(&report).contains("another body"), "{}", reasons(&report));
@@ -116,7 +123,7 @@ fn an_answer_altered_on_its_way_makes_the_run_invalid() {
 #[test]
 fn an_answer_that_only_the_log_can_contradict_makes_the_run_invalid() {
     let (output, report) =
-        run(&format!("{}{WITHOUT_NULL}[[event]]\nat_seconds = 0\ndo = \"tamper-hashes\"\n", phase(2.0)));
+        run(&format!("{}{WITHOUT_MORE}[[event]]\nat_seconds = 0\ndo = \"tamper-hashes\"\n", phase(2.0)));
     assert_eq!(report["errors"], 0, "{report}");
     assert_eq!(report["valid"], false);
     assert_eq!(output.status.code(), Some(2));
