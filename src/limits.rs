@@ -164,3 +164,7 @@ pub const REQUESTS_REMEMBERED_MAX: usize = 131_072;
 pub const REPEAT_SHARDS: usize = 16;
 /// A WSDL or OpenAPI description.
 pub const DESCRIPTION_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Names of hosts whose addresses a worker remembers.
+pub const RESOLVED_NAMES_MAX: usize = 1024;
+/// How long it does.
+pub const RESOLVED_NAME_LIFE: std::time::Duration = std::time::Duration::from_secs(30);

@@ -27,6 +27,7 @@ pub use self::open::{open_token, read_pin};
 use self::tasks::start_control;
 use crate::config::{Config, Runtime};
 use crate::control::SharedTrust;
+use crate::evidence::SharedVerificationCache;
 use crate::exchange::{
     Authentication, Counters, FastestAddresses, HealthSwitches, PeerOcsp, Repeats, Router, Shared,
     SystemEntropy, Worker,
@@ -107,6 +108,7 @@ impl Appliance {
             counters: Counters::default(),
             health,
             environment: monitoring::watch_host(&control, &config, &shared_clock),
+            verified: SharedVerificationCache::default(),
             monitoring: Arc::clone(&monitoring),
         });
         metrics::serve(&control, Arc::clone(&shared), fetchers)?;
@@ -193,7 +195,6 @@ fn start_workers(
             shared: Arc::clone(&shared),
             peers: Pool::new(pool),
             services: Pool::new(PoolOptions { idle: SERVICE_IDLE, ..pool }),
-            verified: Default::default(),
             authenticated: Default::default(),
             fastest: std::cell::RefCell::new(FastestAddresses::default()),
         }))

@@ -23,6 +23,6 @@ pub use part::{
     TIMESTAMP_HASH_CHAIN_RESULT,
 };
 pub use signature::{
-    Prepared, Reference, SignatureData, SignatureTemplate, SignedPart, SigningError, VerificationCache,
-    VerifiedSignature, VerifyMode, VerifyRequest, sign_batch, verify, verify_by,
+    Prepared, Reference, SharedVerificationCache, SignatureData, SignatureTemplate, SignedPart, SigningError,
+    VerificationCache, VerifiedSignature, VerifyMode, VerifyRequest, sign_batch, verify, verify_by,
 };

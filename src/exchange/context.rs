@@ -17,7 +17,7 @@ use super::selection::FastestAddresses;
 use crate::config::Config;
 use crate::control::monitoring::{Environment, Monitoring};
 use crate::crypto::{Certificate, Digest};
-use crate::evidence::{SignatureData, VerificationCache};
+use crate::evidence::{SharedVerificationCache, SignatureData};
 use crate::log::LogHandle;
 use crate::message::{ClientId, ErrorCode, MemberId, XRoadError};
 use crate::registry::{Client, Registry};
@@ -66,6 +66,8 @@ pub struct Shared {
     pub health: Arc<HealthSwitches>,
     /// How the host fares.
     pub environment: Arc<Environment>,
+    /// Verified signature documents of peers.
+    pub verified: SharedVerificationCache,
     /// Takes a record of each exchange.
     pub monitoring: Arc<Monitoring>,
 }
@@ -86,8 +88,6 @@ pub struct Worker {
     pub peers: Rc<Pool>,
     /// Connections to services.
     pub services: Rc<Pool>,
-    /// Verified signature documents.
-    pub verified: RefCell<VerificationCache>,
     /// Verified authentication chains of peers.
     pub authenticated: RefCell<AuthenticatedPeers>,
     /// Which of a provider's addresses connected fastest.

@@ -32,7 +32,7 @@ pub async fn verify_server(
     let presented = Presented {
         side: Side::Server,
         instance: provider.instance().into(),
-        certificates,
+        certificates: certificates.to_vec(),
         ocsp: ocsp.iter().map(OcspResponse::der_bytes).collect(),
     };
     let instance_valid = trust.global_conf.check_instance(provider.instance(), worker.now());

@@ -33,13 +33,25 @@ pub(super) struct Presented {
     pub(super) ocsp: Vec<Bytes>,
 }
 
-// Finds candidates; equality is decided on all bytes. Certificates and answers end with signatures.
 impl Hash for Presented {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        for bytes in self.certificates.iter().chain(&self.ocsp) {
-            state.write(bytes.get(bytes.len().saturating_sub(16)..).unwrap_or_default());
-        }
+        self.certificates.iter().chain(&self.ocsp).for_each(|bytes| hash_end(bytes, state));
     }
+}
+
+/// Certificates in DER, end entity first.
+#[derive(Debug, PartialEq, Eq)]
+struct Chain(Vec<Bytes>);
+
+impl Hash for Chain {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.iter().for_each(|bytes| hash_end(bytes, state));
+    }
+}
+
+// Finds candidates; equality is decided on all bytes. Certificates and answers end with signatures.
+fn hash_end<H: Hasher>(bytes: &[u8], state: &mut H) {
+    state.write(bytes.get(bytes.len().saturating_sub(16)..).unwrap_or_default());
 }
 
 struct Entry {
@@ -55,7 +67,7 @@ pub struct AuthenticatedPeers {
     global_conf: Option<Arc<GlobalConf>>,
     policy: Policy,
     peers: HashMap<Presented, Entry>,
-    parsed: HashMap<Vec<Bytes>, Arc<[Certificate]>>,
+    parsed: HashMap<Chain, Arc<[Certificate]>>,
 }
 
 impl AuthenticatedPeers {
@@ -65,14 +77,15 @@ impl AuthenticatedPeers {
         certificates: &[Bytes],
         parse: impl FnOnce(&[Bytes]) -> Result<Vec<Certificate>, XRoadError>,
     ) -> Result<Arc<[Certificate]>, XRoadError> {
-        if let Some(chain) = self.parsed.get(certificates) {
+        let key = Chain(certificates.to_vec());
+        if let Some(chain) = self.parsed.get(&key) {
             return Ok(Arc::clone(chain));
         }
         let chain: Arc<[Certificate]> = parse(certificates)?.into();
         if self.parsed.len() >= AUTHENTICATED_PEERS_MAX {
             self.parsed.clear();
         }
-        self.parsed.insert(certificates.iter().map(own).collect(), Arc::clone(&chain));
+        self.parsed.insert(Chain(certificates.iter().map(own).collect()), Arc::clone(&chain));
         Ok(chain)
     }
 

@@ -52,7 +52,7 @@ impl PeerOcsp {
         }
         // What the peer sent is judged by the caller, in its place, beside what is known of old: a revocation counts
         // however old it is.
-        let mut all = self.fetch(worker, trust, address, chain).await?;
+        let mut all = Box::pin(self.fetch(worker, trust, address, chain)).await?;
         let store = self.store.load();
         all.extend(chain.iter().filter_map(|certificate| find(trust, &store, certificate)));
         Ok(all)

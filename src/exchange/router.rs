@@ -6,7 +6,7 @@ use super::context::Worker;
 use super::{consumer, download, health, ocsp_responder, provider};
 use crate::worker::{Handler, HttpError, RequestHead, Role, ServerExchange};
 
-/// The handler of one worker thread.
+/// The handler of one worker thread. The flows are boxed: an idle connection does not hold the memory of one.
 pub struct Router(Rc<Worker>);
 
 impl Router {
@@ -21,8 +21,8 @@ impl Handler for Router {
         let worker = &self.0;
         match exchange.peer().role {
             Role::InformationSystem => client_port(worker, &head, exchange).await,
-            Role::SecurityServer => provider::exchange(worker, &head, exchange).await,
-            Role::OcspResponder => ocsp_responder::answer(worker, &head, exchange).await,
+            Role::SecurityServer => Box::pin(provider::exchange(worker, &head, exchange)).await,
+            Role::OcspResponder => Box::pin(ocsp_responder::answer(worker, &head, exchange)).await,
             Role::Health => health::answer(worker, exchange).await,
         }
     }
@@ -36,13 +36,13 @@ async fn client_port(
 ) -> Result<(), HttpError> {
     let path = path_of(&head.target);
     if path.starts_with(b"/r1/") {
-        return consumer::exchange_rest(worker, head, exchange).await;
+        return Box::pin(consumer::exchange_rest(worker, head, exchange)).await;
     }
     match (head.method.as_ref(), path) {
-        (b"GET", b"/asic") => download::asic(worker, head, exchange).await,
-        (b"GET", b"/verificationconf") => download::verificationconf(worker, exchange).await,
-        (b"GET", b"/listClients") => download::list_clients(worker, head, exchange).await,
-        _ => consumer::exchange_soap(worker, head, exchange).await,
+        (b"GET", b"/asic") => Box::pin(download::asic(worker, head, exchange)).await,
+        (b"GET", b"/verificationconf") => Box::pin(download::verificationconf(worker, exchange)).await,
+        (b"GET", b"/listClients") => Box::pin(download::list_clients(worker, head, exchange)).await,
+        _ => Box::pin(consumer::exchange_soap(worker, head, exchange)).await,
     }
 }
 

@@ -80,7 +80,7 @@ async fn choose(
         let host = format!("{address}:{port}");
         return Ok(Chosen { connection, address: address.clone(), host, others: Vec::new() });
     }
-    connect_fastest(worker, trust, provider, addresses, timeout).await
+    Box::pin(connect_fastest(worker, trust, provider, addresses, timeout)).await
 }
 
 async fn connect_fastest(

@@ -53,12 +53,10 @@ pub fn verify<M>(
         mode: VerifyMode::Exchange,
     };
     let (began, counters) = (Instant::now(), &worker.shared.counters);
-    let mut cache = worker.verified.borrow_mut();
-    let hits = cache.hits();
-    let verified = cache.verify(&request, &trust.global_conf);
-    counters.verified(cache.hits() > hits);
+    let verified = worker.shared.verified.verify(&request, &trust.global_conf);
+    counters.verified(matches!(verified, Ok((_, true))));
     counters.phase(Phase::Verify, began);
-    let signer = verified.map_err(|error| error.within(ErrorCode::SignatureVerification))?;
+    let (signer, _) = verified.map_err(|error| error.within(ErrorCode::SignatureVerification))?;
     let digest = digests.first().map(|(_, digest)| digest.as_ref()).unwrap_or_default();
     let fingerprint = fingerprint(digest, signer.signature_value());
     Ok(Verified { message, signature, signer, fingerprint })

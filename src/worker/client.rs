@@ -1,11 +1,14 @@
 //! HTTP/1.1 client connections.
 
-use std::net::SocketAddr;
-use std::rc::Weak;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::connection::{Connection, End, within};
 use super::error::{HttpError, Wait};
@@ -17,14 +20,46 @@ use super::pool::{Idle, Key};
 use super::runtime;
 use super::stream::Stream;
 use super::tls::{TlsClient, TlsSession, handshakes};
-use crate::limits::{HTTP_INTERIM_RESPONSES_MAX, HTTP_RESPONSE_HEAD_BYTES_MAX, WRITE_BUFFER_BYTES};
+use crate::limits::{
+    HTTP_INTERIM_RESPONSES_MAX, HTTP_RESPONSE_HEAD_BYTES_MAX, RESOLVED_NAME_LIFE, RESOLVED_NAMES_MAX,
+    WRITE_BUFFER_BYTES,
+};
 
-/// Addresses of a host, looked up on a helper thread.
+/// Addresses of a host. A name is looked up on a helper thread, and counts for 30 seconds, as long as the Java
+/// platform's resolver of official servers keeps it.
 pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, HttpError> {
     let unknown = || HttpError::UnknownHost(host.to_string());
     let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let addresses: Vec<_> = tokio::net::lookup_host((literal, port)).await.map_err(|_| unknown())?.collect();
-    if addresses.is_empty() { Err(unknown()) } else { Ok(addresses) }
+    if let Ok(address) = literal.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let known = RESOLVED.with_borrow(|known| {
+        let (addresses, until) = known.get(host)?;
+        (Instant::now() < *until).then(|| addresses.clone())
+    });
+    let addresses = match known {
+        Some(addresses) => addresses,
+        None => {
+            let found = tokio::net::lookup_host((host, port)).await.map_err(|_| unknown())?;
+            let addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+            if addresses.is_empty() {
+                return Err(unknown());
+            }
+            RESOLVED.with_borrow_mut(|known| {
+                if known.len() >= RESOLVED_NAMES_MAX {
+                    known.clear();
+                }
+                known.insert(host.to_string(), (addresses.clone(), Instant::now() + RESOLVED_NAME_LIFE));
+            });
+            addresses
+        }
+    };
+    Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
+}
+
+thread_local! {
+    /// Names that this thread has looked up lately, and until when that counts.
+    static RESOLVED: RefCell<HashMap<String, (Vec<IpAddr>, Instant)>> = RefCell::default();
 }
 
 /// Where to connect.
@@ -135,8 +170,8 @@ impl ClientConnection {
 
     /// Certificates of the server in DER, leaf first; empty without TLS. Also on resumed sessions, where no
     /// verifier has seen them.
-    pub fn peer_certificates(&self) -> Vec<Bytes> {
-        self.connection.tls().map(TlsSession::peer_certificates).unwrap_or_default()
+    pub fn peer_certificates(&self) -> Rc<[Bytes]> {
+        self.connection.peer_certificates()
     }
 
     /// The TLS session was resumed.

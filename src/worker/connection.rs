@@ -1,7 +1,9 @@
 //! A connection: a stream, plain or under TLS, with buffers and timeouts.
 
+use std::cell::OnceCell;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -30,11 +32,20 @@ pub(super) struct Connection {
     end: Option<End>,
     ciphertext: Vec<u8>,
     peer: SocketAddr,
+    certificates: OnceCell<Rc<[Bytes]>>,
 }
 
 impl Connection {
     pub(super) fn new(stream: Stream, tls: Option<Box<dyn TlsSession>>, peer: SocketAddr) -> Self {
-        Self { stream, tls, input: BytesMut::new(), end: None, ciphertext: Vec::new(), peer }
+        Self {
+            stream,
+            tls,
+            input: BytesMut::new(),
+            end: None,
+            ciphertext: Vec::new(),
+            peer,
+            certificates: OnceCell::new(),
+        }
     }
 
     pub(super) fn peer(&self) -> SocketAddr {
@@ -43,6 +54,16 @@ impl Connection {
 
     pub(super) fn tls(&self) -> Option<&dyn TlsSession> {
         self.tls.as_deref()
+    }
+
+    /// Certificates of the peer in DER, leaf first; empty without TLS and before the end of the handshake.
+    pub(super) fn peer_certificates(&self) -> Rc<[Bytes]> {
+        match &self.tls {
+            Some(tls) if !tls.is_handshaking() => {
+                Rc::clone(self.certificates.get_or_init(|| tls.peer_certificates().into()))
+            }
+            _ => Rc::default(),
+        }
     }
 
     pub(super) fn end(&self) -> Option<End> {

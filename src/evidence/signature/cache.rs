@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
@@ -16,7 +16,7 @@ use crate::trust::{GlobalConf, Policy};
 /// and the hash chain are left to check. A document counts as the same when **all** of its bytes are the same and
 /// the same member must have signed; it counts for as long as its certificates and OCSP responses do, under the
 /// same configuration and policy. Refusals are not remembered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct VerificationCache {
     // Held, so that another configuration cannot come to stand at the same address.
     global_conf: Option<Arc<GlobalConf>>,
@@ -24,7 +24,14 @@ pub struct VerificationCache {
     // Two generations: when the younger is full, the older is dropped.
     young: HashMap<Document, Entry>,
     old: HashMap<Document, Entry>,
+    generation_max: usize,
     hits: u64,
+}
+
+impl Default for VerificationCache {
+    fn default() -> Self {
+        Self::with_room(VERIFIED_SIGNATURES_MAX)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -56,6 +63,17 @@ impl VerificationCache {
         Self::default()
     }
 
+    fn with_room(documents: usize) -> Self {
+        Self {
+            global_conf: None,
+            policy: Policy::default(),
+            young: HashMap::new(),
+            old: HashMap::new(),
+            generation_max: documents / 2,
+            hits: 0,
+        }
+    }
+
     /// As [`verify`], doing only what depends on the message when the document was verified before.
     /// `global_conf` must be what `request.global_conf` refers to; otherwise nothing is remembered.
     pub fn verify(
@@ -66,6 +84,18 @@ impl VerificationCache {
         if !std::ptr::eq(Arc::as_ptr(global_conf), request.global_conf) {
             return verify(request);
         }
+        match self.known(request, global_conf) {
+            Some(verified) => verify_again(&verified, request),
+            None => self.verify_first(request),
+        }
+    }
+
+    /// The document of `request`, if it was verified before.
+    fn known(
+        &mut self,
+        request: &VerifyRequest<'_>,
+        global_conf: &Arc<GlobalConf>,
+    ) -> Option<Arc<VerifiedDocument>> {
         let same_conf = self.global_conf.as_ref().is_some_and(|held| Arc::ptr_eq(held, global_conf));
         if !same_conf || self.policy != *request.policy {
             self.young.clear();
@@ -73,16 +103,18 @@ impl VerificationCache {
             self.global_conf = Some(global_conf.clone());
             self.policy = *request.policy;
         }
-        let key = Document(request.data.signature.clone());
-        if let Some(verified) = self.find(&key, request) {
-            self.hits += 1;
-            return verify_again(&verified, request);
-        }
+        let found = self.find(&Document(request.data.signature.clone()), request)?;
+        self.hits += 1;
+        Some(found)
+    }
+
+    /// Verifies all of it, and remembers the document under the configuration of the last [`known`](Self::known).
+    fn verify_first(&mut self, request: &VerifyRequest<'_>) -> Result<VerifiedSignature, XRoadError> {
         let verified = verify(request)?;
-        if key.0.len() > REMEMBERED_BYTES_MAX {
-            return Ok(verified);
+        let key = Document(request.data.signature.clone());
+        if key.0.len() <= REMEMBERED_BYTES_MAX {
+            self.insert(key, Entry { verified: verified.document.clone(), verified_at: request.at });
         }
-        self.insert(key, Entry { verified: verified.document.clone(), verified_at: request.at });
         Ok(verified)
     }
 
@@ -105,10 +137,59 @@ impl VerificationCache {
     }
 
     fn insert(&mut self, key: Document, entry: Entry) {
-        if self.young.len() >= VERIFIED_SIGNATURES_MAX / 2 {
+        if self.young.len() >= self.generation_max {
             self.old = std::mem::take(&mut self.young);
         }
         // The key is a copy of its own: a slice would hold the whole receive buffer.
         self.young.insert(Document(Bytes::copy_from_slice(&key.0)), entry);
+    }
+}
+
+const SHARDS: usize = 16;
+
+/// A [`VerificationCache`] for many threads.
+///
+/// The messages of a batch arrive at all workers at once. The first one verifies the document while the others wait
+/// for it, which costs them less than doing the same work beside it; what depends on the message is checked outside
+/// of the lock. A document that takes long holds up only those that share its shard.
+#[derive(Debug)]
+pub struct SharedVerificationCache {
+    shards: [Mutex<VerificationCache>; SHARDS],
+}
+
+impl Default for SharedVerificationCache {
+    fn default() -> Self {
+        let shard = |_| Mutex::new(VerificationCache::with_room(VERIFIED_SIGNATURES_MAX / SHARDS));
+        Self { shards: std::array::from_fn(shard) }
+    }
+}
+
+impl SharedVerificationCache {
+    /// As [`VerificationCache::verify`]; also says whether the document was known.
+    pub fn verify(
+        &self,
+        request: &VerifyRequest<'_>,
+        global_conf: &Arc<GlobalConf>,
+    ) -> Result<(VerifiedSignature, bool), XRoadError> {
+        if !std::ptr::eq(Arc::as_ptr(global_conf), request.global_conf) {
+            return Ok((verify(request)?, false));
+        }
+        let mut cache = self.shard(&request.data.signature).lock().unwrap_or_else(PoisonError::into_inner);
+        match cache.known(request, global_conf) {
+            Some(verified) => {
+                drop(cache);
+                Ok((verify_again(&verified, request)?, true))
+            }
+            None => Ok((cache.verify_first(request)?, false)),
+        }
+    }
+
+    fn shard(&self, document: &[u8]) -> &Mutex<VerificationCache> {
+        // A few bytes where the signature value stands tell documents apart.
+        let sample = document.get(1024..1040).unwrap_or(document);
+        let sum = sample
+            .iter()
+            .fold(document.len(), |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
+        &self.shards[sum % SHARDS]
     }
 }

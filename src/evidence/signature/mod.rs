@@ -9,7 +9,7 @@ mod template;
 mod verify;
 
 pub use batch::{SignatureData, SigningError, sign_batch};
-pub use cache::VerificationCache;
+pub use cache::{SharedVerificationCache, VerificationCache};
 pub use template::{Prepared, Reference, SignatureTemplate};
 pub use verify::{SignedPart, VerifiedSignature, VerifyMode, VerifyRequest, verify, verify_by};
 

@@ -91,7 +91,7 @@ async fn steps(
         let incoming = receive::answer(worker, &answer_head, &mut connection).await?;
         Ok::<_, Refusal>((connection, incoming))
     };
-    let answered = while_wanted(exchange, answered).await.map_err(Refusal::Gone)?;
+    let answered = while_wanted(exchange, Box::pin(answered)).await.map_err(Refusal::Gone)?;
     let (connection, mut incoming) = answered?;
     seen.response_received(&incoming);
     let response = read_response(&incoming)?;

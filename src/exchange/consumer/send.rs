@@ -78,7 +78,7 @@ impl PeerRequest {
             Ok(head) => Ok((self.chosen.connection, head)),
             Err(error) if self.chosen.connection.may_resend() && self.sent.is_some() => {
                 tracing::debug!(address = self.chosen.address, %error, "sending again on a new connection");
-                self.repeat(worker, trust, provider).await
+                Box::pin(self.repeat(worker, trust, provider)).await
             }
             Err(error) => Err(failure(&error, &self.chosen.address)),
         }

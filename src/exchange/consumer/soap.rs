@@ -128,7 +128,7 @@ async fn steps(
         let incoming = receive::answer(worker, &answer_head, &mut connection).await?;
         Ok::<_, Refusal>((connection, answer_head, incoming))
     };
-    let answered = while_wanted(exchange, answered).await.map_err(Refusal::Gone)?;
+    let answered = while_wanted(exchange, Box::pin(answered)).await.map_err(Refusal::Gone)?;
     let (connection, answer_head, mut incoming) = answered?;
     let original_content_type = answer_head.header("x-original-content-type");
     let original_content_type =

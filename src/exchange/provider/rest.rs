@@ -207,7 +207,7 @@ async fn respond(
             let head = service_call::read_head(worker, service, &mut connection).await?;
             Ok::<_, XRoadError>((connection, head))
         };
-        let called = while_wanted(exchange, called).await.map_err(Failed::PeerGone)?;
+        let called = while_wanted(exchange, Box::pin(called)).await.map_err(Failed::PeerGone)?;
         seen.response_in();
         let (mut connection, head) = called?;
         let headers = head.headers.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));

@@ -59,7 +59,7 @@ pub async fn exchange(
         return metaservice_reply(worker, &trust, &accepted, exchange, seen).await;
     }
     seen.request_out();
-    let called = while_wanted(exchange, call(worker, head, &mut accepted)).await?;
+    let called = while_wanted(exchange, Box::pin(call(worker, head, &mut accepted))).await?;
     seen.response_in();
     let (mut connection, answer_head) = match called {
         Ok(answered) => answered,

@@ -39,15 +39,15 @@ impl Head {
         if part.len() > REST_PART_BYTES_MAX {
             return Err(refuse("The REST message part is too large"));
         }
-        let text = std::str::from_utf8(&part).map_err(|_| refuse("The REST message part is not UTF-8"))?;
+        std::str::from_utf8(&part).map_err(|_| refuse("The REST message part is not UTF-8"))?;
         let mut lines = Vec::with_capacity(16);
         let mut at = 0;
-        while at < text.len() {
-            let rest = text.get(at..).unwrap_or_default();
-            let length =
-                rest.find("\r\n").ok_or_else(|| refuse("A line of the REST message part has no end"))?;
+        while at < part.len() {
+            let rest = part.get(at..).unwrap_or_default();
+            let length = memchr::memchr(b'\r', rest);
+            let length = length.ok_or_else(|| refuse("A line of the REST message part has no end"))?;
             let line = rest.get(..length).unwrap_or_default();
-            if line.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
+            if rest.get(length + 1) != Some(&b'\n') || has_control(line) {
                 return Err(refuse("A control character in the REST message part"));
             }
             if lines.len() > MIME_HEADERS_MAX {
@@ -62,7 +62,7 @@ impl Head {
         };
         let mut headers = Vec::with_capacity(lines.len());
         for line in lines {
-            let bytes = text.as_bytes().get(line.clone()).unwrap_or_default();
+            let bytes = part.get(line.clone()).unwrap_or_default();
             let colon = memchr::memchr(b':', bytes).ok_or_else(|| refuse("A header without a colon"))?;
             if !bytes.get(..colon).is_some_and(is_token) {
                 return Err(refuse("A header name that is not a token"));
@@ -90,8 +90,27 @@ impl Head {
             .map(|line| (self.text(line.start..line.colon), self.text(line.colon + 1..line.end)))
     }
 
+    /// The values of a header, name without case, in order.
+    pub(super) fn values(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
+        let is_it = move |line: &&HeaderLine| {
+            line.colon - line.start == name.len()
+                && self
+                    .part
+                    .get(line.start..line.colon)
+                    .is_some_and(|n| n.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        self.headers.iter().filter(is_it).map(|line| self.text(line.colon + 1..line.end))
+    }
+
     pub(super) fn last(&self, name: &str) -> Option<&str> {
-        self.headers().filter(|(n, _)| n.eq_ignore_ascii_case(name)).last().map(|(_, value)| value)
+        self.values(name).next_back()
+    }
+
+    /// The last value of a header whose name is compared exactly.
+    pub(super) fn last_exactly(&self, name: &str) -> Option<&str> {
+        let is_it =
+            |line: &&HeaderLine| self.part.get(line.start..line.colon).is_some_and(|n| n == name.as_bytes());
+        self.headers.iter().rfind(is_it).map(|line| self.text(line.colon + 1..line.end))
     }
 
     fn text(&self, range: Range<usize>) -> &str {
@@ -137,5 +156,10 @@ pub(super) fn is_token(name: &[u8]) -> bool {
 
 /// Whether bytes of a header value may stand in a line: no control but tab.
 pub(super) fn is_header_value(value: &[u8]) -> bool {
-    value.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
+    !has_control(value)
+}
+
+// Without an early end, so that it becomes vector instructions.
+fn has_control(line: &[u8]) -> bool {
+    line.iter().fold(false, |found, byte| found | (*byte < b' ' && *byte != b'\t') | (*byte == 0x7f))
 }

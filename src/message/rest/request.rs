@@ -171,7 +171,7 @@ impl RestRequest {
 
     /// The id of this exchange; its name is compared exactly, in lower case.
     pub fn request_id(&self) -> Option<&str> {
-        self.head.headers().filter(|(name, _)| *name == REQUEST_ID).last().map(|(_, value)| value)
+        self.head.last_exactly(REQUEST_ID)
     }
 
     /// The security server that the consumer wants to reach.
@@ -196,7 +196,7 @@ impl RestRequest {
 
     /// The first value of a header, name without case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.head.headers().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.head.values(name).next()
     }
 
     /// All headers in order, text as in the part.
@@ -222,7 +222,7 @@ fn check_method(method: &str) -> Result<(), XRoadError> {
 // An identity that is said twice must be said equally, or different readers would see different callers.
 fn refuse_contradictions(head: &Head) -> Result<(), XRoadError> {
     for name in [CLIENT, ID, USER_ID, SECURITY_SERVER, REPRESENTED_PARTY] {
-        let mut values = head.headers().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        let mut values = head.values(name);
         let first = values.next();
         if values.any(|value| Some(value) != first) {
             let code =

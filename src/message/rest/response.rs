@@ -154,7 +154,7 @@ impl RestResponse {
 
     /// The first value of a header, name without case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.head.headers().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.head.values(name).next()
     }
 
     /// The headers for the client, as HTTP bytes (ISO-8859-1): in order, well-known names in their usual case, those

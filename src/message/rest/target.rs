@@ -27,6 +27,9 @@ pub(super) fn path_fault(path: &str) -> Option<&'static str> {
         return Some("Ambiguous URI empty segment");
     }
     path.split('/').find_map(|segment| {
+        if !segment.starts_with(['.', '%']) {
+            return None;
+        }
         let (name, parameters) = segment.split_once(';').map_or((segment, false), |(name, _)| (name, true));
         let dots = name.replace("%2e", ".").replace("%2E", ".");
         let is_dots = dots == "." || dots == "..";

@@ -62,7 +62,7 @@ fn both_sides_see_the_certificates_and_sessions_resume_with_them() {
                     let (_, body) = get(&mut connection, "/peer").await.unwrap();
                     assert_eq!(body, format!("1 {resumed} SecurityServer").as_bytes(), "{versions:?}");
                     assert_eq!(connection.resumed(), resumed);
-                    assert_eq!(connection.peer_certificates(), vec![server_der.clone()]);
+                    assert_eq!(*connection.peer_certificates(), [server_der.clone()]);
                 }
             });
             // No verifier is called for a resumed session: callers judge the chain per message.
@@ -195,7 +195,7 @@ fn trap_transport_02_the_chain_goes_out_as_given() {
             let pool = Pool::new(PoolOptions::default());
             let client = Arc::new(TlsClient::new(None));
             let connection = pool.connect(&to(address, &client), PATIENCE).await.unwrap();
-            assert_eq!(connection.peer_certificates(), chain);
+            assert_eq!(*connection.peer_certificates(), *chain);
         });
         stop(workers);
     });
@@ -223,7 +223,7 @@ fn a_new_key_counts_from_the_next_handshake_on() {
             let mut connection = pool.connect(&to(address, &client), PATIENCE).await.unwrap();
             get(&mut connection, "/peer").await.unwrap();
             assert!(!connection.resumed());
-            assert_eq!(connection.peer_certificates(), vec![second_der]);
+            assert_eq!(*connection.peer_certificates(), [second_der]);
             connection.release();
 
             // The client's own change ends its pooled connections and its sessions.
