@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::chains;
 use super::format::{self, Fields};
 use super::record::{Body, Covered, Direction, Record, RecordSummary, TimestampRecord};
+use super::segment::FIRST_BYTES_MAX;
 use crate::crypto::Digest;
 use crate::evidence::SignatureData;
 use crate::limits::TIMESTAMP_RECORDS_MAX;
@@ -65,6 +66,11 @@ pub(super) fn put_message_head(out: &mut BytesMut, record: &Record, time: UnixTi
 pub(super) fn message_head_len_max(record: &Record) -> usize {
     let chain = record.signature.hash_chain.as_ref().map_or(0, Bytes::len);
     8192 + record.query_id.len() + record.message.len() + chain + 4 * record.attachments.len()
+}
+
+/// Where the signature document of a message record is, by the first bytes of the record's payload.
+pub(super) fn document_offset(first: &[u8; FIRST_BYTES_MAX]) -> Option<u64> {
+    first.last_chunk().map(|bytes| u64::from_le_bytes(*bytes))
 }
 
 /// Bytes of all attachments.

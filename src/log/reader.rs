@@ -15,7 +15,6 @@ use super::recovery::Access;
 use super::sealed::{self, Sealed};
 use super::segment::{self, Segment};
 use super::{LogError, payload, recovery};
-use crate::crypto::Digest;
 use crate::evidence::SignatureData;
 use crate::evidence::timestamp::TimestampBatch;
 use crate::limits::LOG_FILTER_BYTES_MAX;
@@ -98,28 +97,12 @@ impl LogReader {
 
     fn read_with(&self, place: &Place, last: &mut Last) -> Result<StoredRecord, LogError> {
         let id = place.row.id;
-        let segment = match last.segment.take().filter(|segment| segment.header.number == place.segment) {
-            Some(segment) => segment,
-            None => self.segment(place.segment)?,
-        };
+        let segment = self.segment_with(place, last)?;
         let payload = self.frame(&segment, id, FrameKind::MessageRecord, place.row.offset)?;
         let damaged = || LogError::Damaged { id, reason: "its fields cannot be read" };
         let record = payload::message(&payload, id).ok_or_else(damaged)?;
-        let document_place = (place.segment, record.head.document_offset);
-        let known = last.documents.iter().find(|known| known.place == document_place);
-        let (signature, hash_chain_result) = match known {
-            Some(known) => (known.signature.clone(), known.hash_chain_result.clone()),
-            None => {
-                let (signature, hash_chain_result) = document(&segment, document_place.1)?
-                    .ok_or(LogError::Damaged { id, reason: "its signature document is damaged" })?;
-                last.documents.truncate(DOCUMENTS_IN_TURN_MAX - 1);
-                let (document, result) = (signature.clone(), hash_chain_result.clone());
-                let known =
-                    LastDocument { place: document_place, signature: document, hash_chain_result: result };
-                last.documents.push_front(known);
-                (signature, hash_chain_result)
-            }
-        };
+        let (signature, hash_chain_result) =
+            document_with(&segment, (place.segment, record.head.document_offset), id, last)?;
         last.segment = Some(segment);
         let stamp = self.stamp(place)?;
         let mut summary = record.head.summary;
@@ -133,11 +116,37 @@ impl LogReader {
         })
     }
 
-    /// These records, whose ids ascend, one at a time: neighbours share what they have in common.
-    pub(super) fn read_each(
+    fn segment_with(&self, place: &Place, last: &mut Last) -> Result<Segment, LogError> {
+        match last.segment.take().filter(|segment| segment.header.number == place.segment) {
+            Some(segment) => Ok(segment),
+            None => self.segment(place.segment),
+        }
+    }
+
+    /// The signature documents of these records, whose ids ascend. Of a record only its head is read and checked:
+    /// what its time-stamp covers is the document alone.
+    pub(super) fn documents_each(
         &self,
         ids: Vec<u64>,
-    ) -> impl Iterator<Item = (u64, Result<StoredRecord, LogError>)> {
+    ) -> impl Iterator<Item = (u64, Result<Bytes, LogError>)> {
+        self.each(ids, |this, place, last| {
+            let id = place.row.id;
+            let segment = this.segment_with(place, last)?;
+            let first = segment.first_bytes(place.row.offset)?;
+            let first = first.filter(|(head, _)| head.kind == FrameKind::MessageRecord);
+            let offset = first.and_then(|(_, first)| payload::document_offset(&first));
+            let offset = offset.ok_or(LogError::Damaged { id, reason: "its frame is damaged" })?;
+            let document = document_with(&segment, (place.segment, offset), id, last);
+            last.segment = Some(segment);
+            document.map(|(signature, _)| signature)
+        })
+    }
+
+    fn each<T>(
+        &self,
+        ids: Vec<u64>,
+        read: impl Fn(&Self, &Place, &mut Last) -> Result<T, LogError>,
+    ) -> impl Iterator<Item = (u64, Result<T, LogError>)> {
         let (mut last, mut places) = (Last::default(), VecDeque::<Place>::new());
         ids.into_iter().map(move |id| {
             while places.front().is_some_and(|place| place.row.id < id) {
@@ -150,7 +159,7 @@ impl LogReader {
                 }
             }
             match places.front().filter(|place| place.row.id == id) {
-                Some(place) => (id, self.read_with(place, &mut last)),
+                Some(place) => (id, read(self, place, &mut last)),
                 None => (id, Err(LogError::NotFound { id })),
             }
         })
@@ -359,6 +368,24 @@ fn document(segment: &Segment, offset: u64) -> Result<Option<(Bytes, Option<Byte
 /// Signature documents in turn among records in a row: those of requests and of responses, of several signers.
 const DOCUMENTS_IN_TURN_MAX: usize = 16;
 
+/// The signature document at a place, whole and checked, and its hash chain result.
+fn document_with(
+    segment: &Segment,
+    place: (u32, u64),
+    id: u64,
+    last: &mut Last,
+) -> Result<(Bytes, Option<Bytes>), LogError> {
+    if let Some(known) = last.documents.iter().find(|known| known.place == place) {
+        return Ok((known.signature.clone(), known.hash_chain_result.clone()));
+    }
+    let (signature, hash_chain_result) = document(segment, place.1)?
+        .ok_or(LogError::Damaged { id, reason: "its signature document is damaged" })?;
+    last.documents.truncate(DOCUMENTS_IN_TURN_MAX - 1);
+    let (document, result) = (signature.clone(), hash_chain_result.clone());
+    last.documents.push_front(LastDocument { place, signature: document, hash_chain_result: result });
+    Ok((signature, hash_chain_result))
+}
+
 /// What records in a row have in common.
 #[derive(Default)]
 struct Last {
@@ -389,11 +416,11 @@ impl LastStamp {
         let leaves = match record.covered {
             Covered::Single(id) => return Some(Self { place, token, batch: None, single: Some(id) }),
             Covered::Batch { root, leaves } => {
-                let digests: Vec<Digest> = leaves.iter().map(|(_, digest)| *digest).collect();
+                let (digests, numbers) = Covered::tree(&leaves);
                 let batch = TimestampBatch::new(&digests).ok()?;
                 // What was stamped is the root: another one would be no evidence.
-                (*batch.root() == root)
-                    .then(|| (batch, leaves.iter().enumerate().map(|(at, (id, _))| (*id, at)).collect()))?
+                let ids = leaves.iter().map(|(id, _)| *id);
+                (*batch.root() == root).then(|| (batch, ids.zip(numbers).collect()))?
             }
         };
         Some(Self { place, token, batch: Some(leaves), single: None })

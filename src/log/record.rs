@@ -1,6 +1,7 @@
 //! What is logged and what is read back.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -116,6 +117,24 @@ pub enum Covered {
 }
 
 impl Covered {
+    /// The leaves of the tree, and which of them each record has. Records under one signature document share a leaf,
+    /// so that the tree is as small as the number of documents; only where all have the same one, each has its own,
+    /// since a tree has at least two.
+    pub(super) fn tree(leaves: &[(u64, Digest)]) -> (Vec<Digest>, Vec<usize>) {
+        let (mut numbers, mut distinct) = (HashMap::new(), Vec::new());
+        let of_record = |(_, digest): &(u64, Digest)| {
+            *numbers.entry(*digest).or_insert_with(|| {
+                distinct.push(*digest);
+                distinct.len() - 1
+            })
+        };
+        let numbered = leaves.iter().map(of_record).collect();
+        match distinct.len() {
+            0 | 1 => (leaves.iter().map(|(_, digest)| *digest).collect(), (0..leaves.len()).collect()),
+            _ => (distinct, numbered),
+        }
+    }
+
     /// The ids of the records.
     pub(super) fn records(&self) -> impl Iterator<Item = u64> {
         let (single, leaves) = match self {

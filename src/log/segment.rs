@@ -51,6 +51,10 @@ pub(super) fn list(directory: &Path) -> io::Result<Vec<u32>> {
     Ok(numbers)
 }
 
+/// What [`Segment::first_bytes`] reads of a payload.
+pub(super) const FIRST_BYTES_MAX: usize = 24;
+type ArrayBytes = [u8; FIRST_BYTES_MAX];
+
 impl Segment {
     /// Opens a segment; `None` when no header copy is whole, an error when it is of another version of the format.
     pub fn open(path: &Path) -> Result<Option<Self>, LogError> {
@@ -92,6 +96,16 @@ impl Segment {
         let len = read_up_to(&self.file, &mut start, offset + FRAME_HEAD_BYTES as u64)?;
         start.truncate(len);
         Ok(Some((head, start)))
+    }
+
+    /// The first bytes of a frame's payload, at most [`FIRST_BYTES_MAX`], read together with its head and unchecked.
+    pub fn first_bytes(&self, offset: u64) -> io::Result<Option<(FrameHead, ArrayBytes)>> {
+        let mut bytes = [0; FRAME_HEAD_BYTES + FIRST_BYTES_MAX];
+        let len = read_up_to(&self.file, &mut bytes, offset)?;
+        let Some((head, payload)) = bytes.split_first_chunk().filter(|_| len == bytes.len()) else {
+            return Ok(None);
+        };
+        Ok(FrameHead::parse(head, self.header.tag).and_then(|head| Some((head, *payload.first_chunk()?))))
     }
 
     fn frame_head(&self, offset: u64) -> io::Result<Option<FrameHead>> {

@@ -127,9 +127,9 @@ impl Timestamper {
     fn waiting(&self, limit: usize) -> Waiting {
         let reader = self.log.reader();
         let mut waiting = Waiting::default();
-        for (id, record) in reader.read_each(reader.unstamped(limit)) {
-            match record {
-                Ok(record) => waiting.add(id, record.signature.signature, self.algorithm),
+        for (id, document) in reader.documents_each(reader.unstamped(limit)) {
+            match document {
+                Ok(document) => waiting.add(id, document, self.algorithm),
                 Err(LogError::Io(error)) => {
                     tracing::error!(%error, id, "a record cannot be read to be time-stamped");
                     break;
@@ -153,7 +153,7 @@ impl Timestamper {
                 TimestampRecord { token, covered: Covered::Single(*id) }
             }
             _ => {
-                let digests: Vec<Digest> = waiting.leaves.iter().map(|(_, digest)| *digest).collect();
+                let (digests, _) = Covered::tree(&waiting.leaves);
                 let batch = TimestampBatch::new(&digests).map_err(|error| failed(error.to_string()))?;
                 let token = client.stamp(&batch.imprint(self.algorithm)).await?;
                 let covered = Covered::Batch { root: *batch.root(), leaves: waiting.leaves };
