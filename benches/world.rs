@@ -59,7 +59,7 @@ impl World {
         };
         let parts = [
             part(PartKind::Shared, parameters::shared(&plan, &pki)),
-            part(PartKind::Private, parameters::private(&plan, 60)),
+            part(PartKind::Private, parameters::private(&plan, &pki, 60)),
         ];
         let server = |index: usize| {
             let (signing, authentication) =

@@ -11,6 +11,7 @@ macro_rules! say {
 pub mod check;
 pub mod log;
 pub mod logging;
+pub mod manage;
 pub mod registry;
 pub mod run;
 pub mod sandbox;
@@ -44,6 +45,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Search, show, export and check the message log, also while the server runs
     Log(log::LogArgs),
+    /// Ask the instance's management services: registration, clients, address, maintenance
+    Manage(manage::ManageArgs),
     /// Start a whole ecosystem on loopback and send messages through it
     Sandbox(sandbox::SandboxArgs),
     /// Verify containers: who signed what, and when it existed
@@ -58,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Registry(args) => registry::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Log(args) => log::run(&args),
+        Command::Manage(args) => manage::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Verify(args) => verify::run(&args),
     }

@@ -54,6 +54,7 @@ fn in_runtime(args: &SandboxArgs) -> Result<bool, String> {
         key_type: args.key_type,
         runtime: args.runtime,
         directory: args.keep.clone(),
+        management: true,
         ..Options::new(binary)
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

@@ -16,6 +16,7 @@ mod fetch;
 mod fetch_tls;
 mod globalconf_store;
 mod globalconf_swap;
+pub mod management;
 mod metrics_text;
 pub mod monitoring;
 mod ocsp;

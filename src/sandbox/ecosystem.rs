@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::addresses::{self, Claim};
 use super::error::SandboxError;
 use super::files::ServerFiles;
+use super::management::{self, Management, Registrations, registration_listener};
 use super::ocsp::{self, Responder};
 use super::options::{KeyType, Options};
 use super::parameters;
@@ -41,6 +42,7 @@ pub struct Ecosystem {
     stations: Arc<Stations>,
     responder: Arc<Responder>,
     source: Arc<Source>,
+    management: Arc<Management>,
     binary: PathBuf,
     // In order of their end: servers, services, directory.
     servers: Vec<SecurityServer>,
@@ -106,19 +108,22 @@ impl Ecosystem {
         progress("making keys and certificates");
         let clock: SharedClock = Arc::new(SystemClock);
         let pki = open_pki(directory.path().join("pki"), &plan, &options, &clock).await?;
+        let registrations = Registrations::of(&plan, &pki, options.management);
         let parts = Parts {
-            shared: parameters::shared(&plan, &pki),
-            private: parameters::private(&plan, options.timestamping_interval_secs),
+            shared: parameters::shared_of(&plan, &pki, &registrations),
+            private: parameters::private(&plan, &pki, options.timestamping_interval_secs),
         };
         let stations = Arc::new(Stations::default());
         let responder = Arc::new(Responder::new(Arc::clone(&pki))?);
         let source = Arc::new(Source::new(&options.instance, Arc::clone(&pki), parts));
+        let management = Management::new(plan.clone(), Arc::clone(&pki), Arc::clone(&source), registrations);
+        let management = Arc::new(management);
 
         progress(
             "starting OCSP responder, time-stamping authority, configuration source and example services",
         );
         let services = Services { plan: &plan, pki: &pki, stations: &stations, clock: &clock };
-        let services = services.start(claim, &responder, &source)?;
+        let services = services.start(claim, &responder, &source, &management)?;
 
         progress("writing the directories of the security servers");
         let mut servers = Vec::with_capacity(plan.servers.len());
@@ -129,7 +134,18 @@ impl Ecosystem {
             servers.push(SecurityServer::new(server.clone(), files, options.binary.clone()));
         }
         let binary = options.binary;
-        Ok(Self { plan, pki, stations, responder, source, binary, servers, _services: services, directory })
+        Ok(Self {
+            plan,
+            pki,
+            stations,
+            responder,
+            source,
+            management,
+            binary,
+            servers,
+            _services: services,
+            directory,
+        })
     }
 
     /// Who there is and where each one listens.
@@ -155,6 +171,11 @@ impl Ecosystem {
     /// The configuration source, for publishing other parameters.
     pub fn source(&self) -> &Source {
         &self.source
+    }
+
+    /// What is registered, and the services that change it.
+    pub fn management(&self) -> &Management {
+        &self.management
     }
 
     /// The binary that the security servers are.
@@ -235,6 +256,7 @@ impl Services<'_> {
         claim: Claim,
         responder: &Arc<Responder>,
         source: &Arc<Source>,
+        management: &Arc<Management>,
     ) -> Result<JoinSet<()>, SandboxError> {
         let stations = || Arc::clone(self.stations);
         let clock = || Arc::clone(self.clock);
@@ -245,10 +267,20 @@ impl Services<'_> {
                 ports::TSA => tsa::router(Arc::clone(self.pki), stations(), clock()),
                 ports::SOURCE => source::router(Arc::clone(source), stations(), clock()),
                 ports::REST => rest_service::router(stations()),
+                ports::MANAGEMENT | ports::REGISTRATION => {
+                    management::router(Arc::clone(management), clock(), port == ports::REGISTRATION)
+                }
                 _ => soap_service::router(stations(), format!("{}/soap", self.plan.service_url(port))),
             };
             let listener = tokio::net::TcpListener::from_std(listener)
                 .map_err(|e| SandboxError::Addresses(format!("port {port}: {e}")))?;
+            if port == ports::REGISTRATION {
+                let listener = registration_listener(listener, &self.pki.source)?;
+                tasks.spawn(async move {
+                    let _ = axum::serve(listener, router).await;
+                });
+                continue;
+            }
             tasks.spawn(async move {
                 // It ends with its task only.
                 let _ = axum::serve(listener, router).await;

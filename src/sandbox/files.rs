@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::error::SandboxError;
 use super::keys::{Identity, pki_error};
+use super::management;
 use super::options::Options;
+use super::parameters::management_provider;
 use super::pki::{ServerIdentities, write_private};
 use super::plan::{MEMBER_CLASS, Plan, ServerPlan, ports};
 use crate::message::MemberId;
@@ -42,7 +44,7 @@ impl ServerFiles {
         fs::create_dir_all(files.root()).map_err(SandboxError::file("create", files.root()))?;
         write(&files.anchor(), anchor)?;
         write(&files.config(), &files.config_text(server, options))?;
-        write(&files.registry(), &registry_text(plan, server))?;
+        write(&files.registry(), &registry_text(plan, server, options.management))?;
         apply_registry(&files).await?;
         write_private(&files.pin(), PIN.as_bytes())?;
         let owner = MemberId::new(&server.instance, MEMBER_CLASS, &server.member_code)
@@ -197,13 +199,16 @@ fn write_internal_tls(path: &Path, identity: &Identity) -> Result<(), SandboxErr
     write_private(path, &bytes)
 }
 
-fn registry_text(plan: &Plan, server: &ServerPlan) -> String {
+fn registry_text(plan: &Plan, server: &ServerPlan, with_management: bool) -> String {
     let owner = format!("{}/{MEMBER_CLASS}/{}", server.instance, server.member_code);
     let mut out = format!(
         "[[client]]\nid = \"{owner}\"\n\n[[client]]\nid = \"{}\"\nconnection = \"NOSSL\"\n",
         server.subsystem()
     );
     if server == plan.consumer() {
+        if with_management {
+            out += &management_text(plan);
+        }
         return out;
     }
     let (rest, soap) = (plan.service_url(ports::REST), plan.service_url(ports::SOAP));
@@ -219,6 +224,21 @@ fn registry_text(plan: &Plan, server: &ServerPlan) -> String {
     ] {
         let _ =
             write!(out, "\n[[client.service]]\ncode = \"{code}\"\n{rest_of_it}\naccess = [\"{consumer}\"]\n");
+    }
+    out
+}
+
+// The provider of the management services: every owner of a server may call them.
+fn management_text(plan: &Plan) -> String {
+    let url = format!("{}/manage", plan.service_url(ports::MANAGEMENT));
+    let mut out = format!("\n[[client]]\nid = \"{}\"\nconnection = \"NOSSL\"\n", management_provider(plan));
+    for code in management::SERVICES {
+        let _ = write!(
+            out,
+            "\n[[client.service]]\ncode = \"{code}\"\ntype = \"WSDL\"\nurl = \"{url}\"\n\
+             access = [\"global:{}/security-server-owners\"]\n",
+            plan.instance
+        );
     }
     out
 }

@@ -8,6 +8,7 @@
 //! * [`plan`], [`addresses`]: who there is and where each one listens.
 //! * [`keys`], [`pki`]: keys and certificates.
 //! * [`ocsp`], [`tsa`], [`source`], [`parameters`]: the trust services and what they publish.
+//! * [`management`]: what is registered, and how it is changed.
 //! * [`rest_service`], [`soap_service`], [`mime`]: the example services.
 //! * [`files`], [`process`]: the directory and the process of one security server.
 //! * [`ecosystem`]: all of it together.
@@ -22,6 +23,7 @@ pub mod ecosystem;
 mod error;
 pub mod files;
 pub mod keys;
+pub mod management;
 pub mod messages;
 pub mod mime;
 pub mod ocsp;

@@ -69,6 +69,8 @@ pub struct Options {
     pub binary: PathBuf,
     /// Seconds between two rounds of time-stamping, as the private parameters tell the servers.
     pub timestamping_interval_secs: u32,
+    /// Register the provider of the management services, which take what `hermod manage` asks.
+    pub management: bool,
     /// Extra lines for every server's configuration file, appended as they are.
     pub extra_config: String,
 }
@@ -84,6 +86,7 @@ impl Options {
             directory: None,
             binary,
             timestamping_interval_secs: 2,
+            management: false,
             extra_config: String::new(),
         }
     }

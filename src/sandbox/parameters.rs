@@ -7,8 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::keys::Identity;
+use super::management::{self, RegisteredServer, Registrations};
 use super::pki::{CERTIFICATE_PROFILE, Pki};
 use super::plan::{MEMBER_CLASS, Plan, ports};
+use crate::message::ClientId;
 use crate::time::UnixTime;
 
 const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n";
@@ -45,8 +47,13 @@ pub fn federation_anchor(plan: &Plan, pki: &Pki) -> String {
     )
 }
 
-/// Shared parameters, version 6.
+/// Shared parameters, version 6, of what a sandbox begins with.
 pub fn shared(plan: &Plan, pki: &Pki) -> String {
+    shared_of(plan, pki, &Registrations::of(plan, pki, false))
+}
+
+/// Shared parameters, version 6, of what is registered.
+pub fn shared_of(plan: &Plan, pki: &Pki, registrations: &Registrations) -> String {
     let certificate = |identity: &Identity| BASE64.encode(identity.certificate().der());
     let (source, instance) = (certificate(&pki.source), &plan.instance);
     let mut out = format!(
@@ -85,52 +92,44 @@ pub fn shared(plan: &Plan, pki: &Pki) -> String {
         tsa_url = plan.service_url(ports::TSA),
         tsa = certificate(&pki.tsa),
     );
-    for (index, server) in plan.servers.iter().enumerate() {
+    let text = |text: &str| crate::xml::escape_text(text).into_owned();
+    for (index, (code, name)) in registrations.members.iter().enumerate() {
+        let (code, name) = (text(code), text(name));
         let _ = write!(
             out,
             "    <member id=\"m{index}\">
         <memberClass><code>{MEMBER_CLASS}</code><description>Government</description></memberClass>
-        <memberCode>{}</memberCode>
-        <name>{}</name>
-        <subsystem id=\"s{index}\">
-            <subsystemCode>{}</subsystemCode>
-            <subsystemName>The {1} {2}</subsystemName>
-        </subsystem>
-    </member>
-",
-            server.member_code,
-            server.member_name(),
-            server.subsystem_code,
+        <memberCode>{code}</memberCode>
+        <name>{name}</name>
+"
         );
+        for (index, (member, subsystem, name)) in registrations.subsystems.iter().enumerate() {
+            if text(member) != code {
+                continue;
+            }
+            let subsystem = text(subsystem);
+            let _ = writeln!(out, "        <subsystem id=\"s{index}\">");
+            let _ = writeln!(out, "            <subsystemCode>{subsystem}</subsystemCode>");
+            if let Some(name) = name {
+                let _ = writeln!(out, "            <subsystemName>{}</subsystemName>", text(name));
+            }
+            out.push_str("        </subsystem>\n");
+        }
+        out.push_str("    </member>\n");
     }
-    for (index, (server, identities)) in plan.servers.iter().zip(&pki.servers).enumerate() {
-        let _ = write!(
-            out,
-            "    <securityServer>
-        <owner>m{index}</owner>
-        <serverCode>{}</serverCode>
-        <address>{}</address>
-        <authCertHash>{}</authCertHash>
-        <client>s{index}</client>
-    </securityServer>
-",
-            server.code,
-            server.address,
-            BASE64.encode(identities.authentication.certificate().sha256()),
-        );
-    }
+    registrations.servers.iter().for_each(|server| security_server(&mut out, registrations, server));
     out.push_str(
         "    <globalGroup>
         <groupCode>security-server-owners</groupCode>
         <description>Security server owners</description>
 ",
     );
-    for server in &plan.servers {
+    for server in &registrations.servers {
         let _ = writeln!(
             out,
             "        <groupMember id:objectType=\"MEMBER\"><id:xRoadInstance>{instance}</id:xRoadInstance>\
              <id:memberClass>{MEMBER_CLASS}</id:memberClass><id:memberCode>{}</id:memberCode></groupMember>",
-            server.member_code,
+            text(&server.owner),
         );
     }
     let _ = write!(
@@ -146,24 +145,76 @@ pub fn shared(plan: &Plan, pki: &Pki) -> String {
     out
 }
 
+fn security_server(out: &mut String, registrations: &Registrations, server: &RegisteredServer) {
+    let text = |text: &str| crate::xml::escape_text(text).into_owned();
+    let member = |code: &String| registrations.members.iter().position(|(other, _)| other == code);
+    let subsystem = |of: &String, code: &String| {
+        registrations.subsystems.iter().position(|(m, s, _)| (m, s) == (of, code))
+    };
+    let _ = write!(
+        out,
+        "    <securityServer>
+        <owner>m{}</owner>
+        <serverCode>{}</serverCode>
+        <address>{}</address>
+",
+        member(&server.owner).unwrap_or_default(),
+        text(&server.code),
+        text(&server.address),
+    );
+    for hash in &server.certificates {
+        let _ = writeln!(out, "        <authCertHash>{}</authCertHash>", BASE64.encode(hash));
+    }
+    for (of, code, on) in &server.clients {
+        let id = match code {
+            Some(code) => subsystem(of, code).map(|index| format!("s{index}")),
+            None => member(of).map(|index| format!("m{index}")),
+        };
+        if let Some(id) = id.filter(|_| *on) {
+            let _ = writeln!(out, "        <client>{id}</client>");
+        }
+    }
+    match &server.maintenance {
+        Some(Some(message)) => {
+            let message = text(message);
+            let _ =
+                writeln!(out, "        <inMaintenanceMode><message>{message}</message></inMaintenanceMode>");
+        }
+        Some(None) => out.push_str("        <inMaintenanceMode/>\n"),
+        None => {}
+    }
+    out.push_str("    </securityServer>\n");
+}
+
+/// Who provides the management services.
+pub fn management_provider(plan: &Plan) -> ClientId {
+    let code = &plan.consumer().member_code;
+    let id = ClientId::new(&plan.instance, MEMBER_CLASS, code, Some(management::SUBSYSTEM));
+    // None of these is blank.
+    id.unwrap_or_else(|error| unreachable!("{error}"))
+}
+
 /// Private parameters, version 3. The schema wants a management service even where nobody manages.
-pub fn private(plan: &Plan, timestamping_interval_secs: u32) -> String {
+pub fn private(plan: &Plan, pki: &Pki, timestamping_interval_secs: u32) -> String {
     let (member_code, instance) = (&plan.consumer().member_code, &plan.instance);
+    let registration = plan.service(ports::REGISTRATION);
+    let certificate = BASE64.encode(pki.source.certificate().der());
+    let subsystem = management::SUBSYSTEM;
     format!(
         "{HEAD}<xroad:conf {NAMESPACES}>
     <instanceIdentifier>{instance}</instanceIdentifier>
     <managementService>
-        <authCertRegServiceAddress>https://{}:4001/managementservice/</authCertRegServiceAddress>
+        <authCertRegServiceAddress>https://{registration}/managementservice/</authCertRegServiceAddress>
+        <authCertRegServiceCert>{certificate}</authCertRegServiceCert>
         <managementRequestServiceProviderId id:objectType=\"SUBSYSTEM\">
             <id:xRoadInstance>{instance}</id:xRoadInstance>
             <id:memberClass>{MEMBER_CLASS}</id:memberClass>
             <id:memberCode>{member_code}</id:memberCode>
-            <id:subsystemCode>management</id:subsystemCode>
+            <id:subsystemCode>{subsystem}</id:subsystemCode>
         </managementRequestServiceProviderId>
     </managementService>
     <timeStampingIntervalSeconds>{timestamping_interval_secs}</timeStampingIntervalSeconds>
 </xroad:conf>
-",
-        plan.services_address
+"
     )
 }

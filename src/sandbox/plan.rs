@@ -19,8 +19,12 @@ pub mod ports {
     pub const REST: u16 = 9201;
     /// Example SOAP service.
     pub const SOAP: u16 = 9202;
+    /// Management services, for what comes through X-Road.
+    pub const MANAGEMENT: u16 = 9203;
+    /// Registration of authentication certificates, over HTTPS.
+    pub const REGISTRATION: u16 = 4001;
     /// All of the above.
-    pub const SERVICES: [u16; 5] = [OCSP, TSA, SOURCE, REST, SOAP];
+    pub const SERVICES: [u16; 7] = [OCSP, TSA, SOURCE, REST, SOAP, MANAGEMENT, REGISTRATION];
     /// Metrics of a security server, on its own address.
     pub const ADMIN: u16 = 9600;
     /// Health checks of a security server, on its own address.

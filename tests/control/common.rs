@@ -33,7 +33,7 @@ impl Instance {
     pub fn parts(&self) -> Parts {
         Parts {
             shared: parameters::shared(&self.plan, &self.pki),
-            private: parameters::private(&self.plan, 60),
+            private: parameters::private(&self.plan, &self.pki, 60),
         }
     }
 

@@ -14,6 +14,7 @@ mod failover;
 mod federation;
 mod http;
 mod log_command;
+mod management;
 mod monitoring;
 mod operation;
 mod outages;

@@ -60,6 +60,14 @@ impl TlsClient {
         Ok(RustlsSession::new(ClientConnection::new(config, name)?))
     }
 
+    /// The configuration of the moment, for a client that is no worker's.
+    ///
+    /// # Errors
+    /// As for any connection: there is no identity, or no configuration can be made.
+    pub fn config_for_streams(&self) -> Result<Arc<ClientConfig>, TlsError> {
+        self.config().map(|(config, _)| config)
+    }
+
     /// Number of the configuration of the moment, unique in the process: connections made under another number
     /// show another identity and are not to be reused.
     pub(in crate::worker) fn generation(&self) -> Result<u64, TlsError> {
