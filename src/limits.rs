@@ -162,6 +162,8 @@ pub const MONITORED_PROCESSES_MAX: usize = 4096;
 pub const REQUESTS_REMEMBERED_MAX: usize = 131_072;
 /// Parts of what is remembered of requests, each with a lock of its own.
 pub const REPEAT_SHARDS: usize = 16;
+/// A dump of an official server's database.
+pub const SERVERCONF_DUMP_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// A WSDL or OpenAPI description.
 pub const DESCRIPTION_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Names of hosts whose addresses a worker remembers.

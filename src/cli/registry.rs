@@ -1,12 +1,14 @@
 //! `hermod registry`: shows and changes local clients, services and access rights.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
 use crate::config::{Config, DEFAULT_FILE};
+use crate::control::serverconf::{self, Dump};
 use crate::control::{RegistryDb, load_declaration};
+use crate::limits::SERVERCONF_DUMP_BYTES_MAX;
 
 /// Arguments of `hermod registry`.
 #[derive(Debug, Args)]
@@ -32,6 +34,14 @@ enum Command {
     },
     /// Print what the registry holds
     Show,
+    /// Print the clients, services, rights and groups of an official security server as a declaration
+    ///
+    /// DUMP is its serverconf database as `pg_dump` writes it. What cannot be taken over is told on standard error. Nothing is
+    /// changed: look at the declaration, then apply it.
+    Import {
+        /// The dump, plain SQL
+        dump: PathBuf,
+    },
 }
 
 /// Runs the sub-command: 0 when done, 1 when refused, with every reason on standard error.
@@ -52,6 +62,9 @@ fn refuse(error: &dyn std::error::Error) -> ExitCode {
 }
 
 async fn execute(args: &RegistryArgs) -> Result<(), Box<dyn std::error::Error>> {
+    if let Command::Import { dump } = &args.command {
+        return import(dump);
+    }
     let config = Config::load(&args.config)?;
     match &args.command {
         Command::Apply { file, dry_run } => {
@@ -71,6 +84,20 @@ async fn execute(args: &RegistryArgs) -> Result<(), Box<dyn std::error::Error>> 
             let registry = RegistryDb::open(&config.registry).await?.load().await?;
             crate::registry::facts(&registry).iter().for_each(|line| say!("{line}"));
         }
+        Command::Import { .. } => {}
     }
+    Ok(())
+}
+
+fn import(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let size = std::fs::metadata(file).map_err(|error| failed(&error))?.len();
+    if size > SERVERCONF_DUMP_BYTES_MAX {
+        return Err(failed(&format!("larger than {SERVERCONF_DUMP_BYTES_MAX} bytes")).into());
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| failed(&error))?;
+    let imported = serverconf::import(&Dump::parse(&text).map_err(|error| failed(&error))?);
+    imported.notices.iter().for_each(|notice| eprintln!("{notice}"));
+    say!("{}", serverconf::declaration(&imported).trim_end());
     Ok(())
 }

@@ -25,6 +25,7 @@ mod ocsp_store;
 mod random;
 mod registry_db;
 mod registry_rows;
+pub mod serverconf;
 pub mod timestamping;
 mod tsa;
 

@@ -216,6 +216,7 @@ impl Monitoring {
     }
 }
 
+#[expect(clippy::vec_box, reason = "the records are boxed already")]
 // What waits now; what comes meanwhile waits for the next time.
 fn take(queue: &ArrayQueue<Box<OperationalRecord>>) -> Vec<Box<OperationalRecord>> {
     let waiting = queue.len();

@@ -111,7 +111,10 @@ impl Registrations {
             }
             ManagementRequest::ClientDisable(client) | ManagementRequest::ClientEnable(client) => {
                 let (member, subsystem) = codes(id, client)?;
-                let found = server.clients.iter_mut().find(|(m, s, _)| (&*m, &*s) == (&member, &subsystem));
+                let found = server
+                    .clients
+                    .iter_mut()
+                    .find(|(m, s, _)| (&m[..], s.as_ref()) == (&member[..], subsystem.as_ref()));
                 let (_, _, on) = found.ok_or_else(|| format!("{client} is not registered"))?;
                 *on = matches!(request, ManagementRequest::ClientEnable(_));
             }
@@ -120,7 +123,7 @@ impl Registrations {
                 let found = self
                     .subsystems
                     .iter_mut()
-                    .find(|(m, s, _)| (&*m, Some(&*s)) == (&member, subsystem.as_ref()));
+                    .find(|(m, s, _)| (&m[..], Some(&s[..])) == (&member[..], subsystem.as_deref()));
                 found.ok_or_else(|| format!("{client} is not known"))?.2 = Some(name.clone());
             }
             ManagementRequest::OwnerChange(client) => {

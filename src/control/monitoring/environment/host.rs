@@ -19,7 +19,7 @@ impl CpuTimes {
     pub fn load_since(&self, before: &Self) -> f64 {
         let all = self.all.saturating_sub(before.all);
         let busy = self.busy.saturating_sub(before.busy);
-        if all == 0 { 0.0 } else { (busy * 100 / all) as f64 }
+        (busy * 100).checked_div(all).unwrap_or(0) as f64
     }
 }
 
