@@ -105,7 +105,11 @@ impl ConfigurationClient {
                 self.federate(anchor, &stored).await;
             }
             Err(error) => {
-                tracing::error!("the global configuration could not be updated: {error}");
+                let (trust, now) = (self.around.trust.load(), self.around.clock.now());
+                // Afterwards all messages are refused.
+                let left_secs =
+                    trust.global_conf.expires().map_or(0, |until| (until.secs() - now.secs()).max(0));
+                tracing::error!(left_secs, "the global configuration could not be updated: {error}");
                 self.last_error = Some(error);
             }
         }
