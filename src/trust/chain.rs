@@ -81,7 +81,8 @@ fn check_status(
 ) -> Result<(), XRoadError> {
     let configured = context.global_conf.ca_by_subject(context.instance, certificate.issuer());
     let issuer = configured.unwrap_or(issuer);
-    ocsp::check_all(context.ocsp, issuer, certificate, context.at, context.global_conf, context.policy)
+    let ChainContext { global_conf, instance, ocsp, at, policy } = context;
+    ocsp::check_all(instance, ocsp, issuer, certificate, at, global_conf, policy)
 }
 
 // Official servers have no code for what is wrong with a path, hence the second half (X-Road 7.8 behaviour).

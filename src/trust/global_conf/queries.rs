@@ -164,6 +164,22 @@ impl GlobalConf {
         self.tables.responders.get(ca).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// Whether an instance (any, if none is given) lists `responder` for a CA.
+    pub fn lists_ocsp_responder(
+        &self,
+        instance: Option<&str>,
+        ca: &Certificate,
+        responder: &Certificate,
+    ) -> bool {
+        let Some(instance) = instance else { return self.ocsp_responders_for(ca).contains(responder) };
+        let Some(shared) = self.shared_params(instance) else { return false };
+        let mut listed = shared.approved_cas.iter().flat_map(|approved| &approved.cas);
+        listed.any(|listed| {
+            listed.certificate == *ca
+                && listed.ocsp.iter().any(|one| one.certificate.as_ref() == Some(responder))
+        })
+    }
+
     /// OCSP responder certificates of all CAs of all instances.
     pub fn ocsp_responder_certificates(&self) -> &[Certificate] {
         &self.tables.all_responders

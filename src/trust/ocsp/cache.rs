@@ -11,22 +11,31 @@ use crate::limits;
 /// no acceptance can stand for another answer.
 pub(super) type Key = ([u8; 64], [u8; 32], [u8; 32]);
 
-/// The signer of an answer whose signature and authority were found right. Times, policy and status are
-/// checked every time. A cache belongs to one configuration and goes with it.
+/// Who signed an answer whose signature was found right.
+#[derive(Debug, Clone)]
+pub(super) struct Signer {
+    /// The responder's certificate.
+    pub responder: Certificate,
+    /// It is the issuer, or was issued by it for this purpose: no listing is needed.
+    pub is_vouched_for: bool,
+}
+
+/// The signers of answers. Listing, times, policy and status are checked every time. A cache belongs to one
+/// configuration and goes with it.
 #[derive(Default)]
-pub struct OcspCheckCache(Mutex<HashMap<Key, Certificate>>);
+pub struct OcspCheckCache(Mutex<HashMap<Key, Signer>>);
 
 impl OcspCheckCache {
-    pub(super) fn get(&self, key: &Key) -> Option<Certificate> {
+    pub(super) fn get(&self, key: &Key) -> Option<Signer> {
         self.0.lock().ok()?.get(key).cloned()
     }
 
-    pub(super) fn insert(&self, key: Key, responder: Certificate) {
+    pub(super) fn insert(&self, key: Key, signer: Signer) {
         let Ok(mut checks) = self.0.lock() else { return };
         if checks.len() >= limits::OCSP_CHECKS_MAX {
             checks.clear();
         }
-        checks.insert(key, responder);
+        checks.insert(key, signer);
     }
 }
 

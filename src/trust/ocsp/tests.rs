@@ -139,7 +139,8 @@ fn of_several_answers_any_revocation_wins() {
     let old = w.statement(revoked("20250601000000Z"), "20250601000000Z", None);
     let later = w.statement(revoked("20260701000000Z"), "20260110115900Z", None);
     let forger = issue(&Template { name: "forger", ..Template::default() }, None);
-    let check = |answers: &[OcspResponse]| check_all(answers, ca, subject, now(), &w.conf, &Policy::STRICT);
+    let check =
+        |answers: &[OcspResponse]| check_all("LAB", answers, ca, subject, now(), &w.conf, &Policy::STRICT);
     check(std::slice::from_ref(&fine)).unwrap();
     let stale = answer(&old, &w.responder, false, &[]);
     for answers in [[fine.clone(), stale.clone()], [stale, fine.clone()]] {
@@ -160,7 +161,7 @@ fn a_revocation_counts_wherever_and_under_whatever_id_it_is_said() {
     let (sha1, sha256) = (DigestAlgorithm::Sha1, DigestAlgorithm::Sha256);
     let check = |answers: &[OcspResponse]| {
         let (ca, subject) = (&w.ca.certificate, &w.subject.certificate);
-        check_all(answers, ca, subject, now(), &w.conf, &Policy::STRICT)
+        check_all("LAB", answers, ca, subject, now(), &w.conf, &Policy::STRICT)
     };
     let both = answers(&[(&w.good(), sha1), (&bad, sha1)], &w.responder, false, &[]);
     assert!(check(&[both]).unwrap_err().is(ErrorCode::CertValidation));
@@ -216,4 +217,40 @@ fn trap_signature_09_answers_are_identified_by_sha1_with_null_parameters() {
     let response = answer(&w.good(), &w.responder, false, &[]);
     assert!(!response.der().windows(sha1_with_null.len()).any(|window| window == sha1_with_null));
     assert_eq!(w.verdict(&response), Ok(()));
+}
+
+#[test]
+fn another_instance_names_no_responders_for_our_authorities() {
+    use crate::trust::pki_for_tests::shared_params;
+    use crate::trust::{Part, PartKind};
+    let w = world();
+    let theirs = issue(&Template { name: "their responder", serial: 8, ..Template::default() }, None);
+    let part = |instance: &str, responder: &Issued| {
+        let text =
+            String::from_utf8(shared_params(&[(&w.ca.certificate, Some(&responder.certificate))], &[]));
+        Part {
+            kind: PartKind::Shared,
+            instance: instance.to_owned(),
+            bytes: text.unwrap().replace(">LAB<", &format!(">{instance}<")).into_bytes(),
+            version: 6,
+            expires: UnixTime::parse_rfc3339("2030-01-01T00:00:00Z"),
+        }
+    };
+    let parts = [part("LAB", &w.responder), part("FOO", &theirs)];
+    let conf = GlobalConf::from_parts("LAB", &parts, None).unwrap();
+    let (ours, foreign) =
+        (answer(&w.good(), &w.responder, false, &[]), answer(&w.good(), &theirs, false, &[]));
+    let revoking = w.statement(revoked("20260101000000Z"), "20260110115900Z", None);
+    let slander = answer(&revoking, &theirs, false, &[]);
+    let check = |instance: &str, answers: &[OcspResponse]| {
+        let (ca, subject) = (&w.ca.certificate, &w.subject.certificate);
+        check_all(instance, answers, ca, subject, now(), &conf, &Policy::STRICT)
+    };
+    for (instance, good, bad) in [("LAB", &ours, &foreign), ("FOO", &foreign, &ours)] {
+        check(instance, std::slice::from_ref(good)).unwrap();
+        let error = check(instance, std::slice::from_ref(bad)).unwrap_err();
+        assert!(error.is(ErrorCode::IncorrectValidationInfo), "{instance}: {error}");
+    }
+    check("LAB", &[slander.clone(), ours]).unwrap();
+    assert!(check("FOO", &[slander, foreign]).unwrap_err().is(ErrorCode::CertValidation));
 }

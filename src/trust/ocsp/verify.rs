@@ -1,5 +1,6 @@
 //! What makes an answer count (X-Road 7.8 behaviour and the stricter rules of this server).
 
+use super::cache::Signer;
 use super::request::CertId;
 use super::response::{CertStatus, OcspResponse, ResponderId};
 use crate::crypto::{Certificate, EcdsaFormat, SignatureAlgorithm, oid, sha1};
@@ -23,7 +24,21 @@ impl OcspResponse {
         global_conf: &GlobalConf,
         policy: &Policy,
     ) -> Result<(), XRoadError> {
-        self.verify_for_storage(issuer, certificate, at, global_conf, policy)?;
+        self.verify_for(None, issuer, certificate, at, global_conf, policy)
+    }
+
+    // As `verify`; a listed responder must be listed by `instance`, if one is given.
+    fn verify_for(
+        &self,
+        instance: Option<&str>,
+        issuer: &Certificate,
+        certificate: &Certificate,
+        at: UnixTime,
+        global_conf: &GlobalConf,
+        policy: &Policy,
+    ) -> Result<(), XRoadError> {
+        self.verify_origin(instance, issuer, certificate, at, global_conf, policy)?;
+        self.verify_times(at, global_conf, policy)?;
         match self.status() {
             CertStatus::Good => Ok(()),
             CertStatus::Revoked { .. } => Err(revoked()),
@@ -43,7 +58,7 @@ impl OcspResponse {
         global_conf: &GlobalConf,
         policy: &Policy,
     ) -> Result<(), XRoadError> {
-        self.verify_origin(issuer, certificate, at, global_conf, policy)?;
+        self.verify_origin(None, issuer, certificate, at, global_conf, policy)?;
         self.verify_times(at, global_conf, policy)
     }
 
@@ -63,6 +78,7 @@ impl OcspResponse {
 
     fn verify_origin(
         &self,
+        instance: Option<&str>,
         issuer: &Certificate,
         certificate: &Certificate,
         at: UnixTime,
@@ -72,12 +88,13 @@ impl OcspResponse {
         if !self.is_about(&CertId::new(certificate, issuer)) {
             return Err(incorrect("OCSP response is not about this certificate"));
         }
-        self.verify_authority(issuer, certificate, at, global_conf, policy)
+        self.verify_authority(instance, issuer, certificate, at, global_conf, policy)
     }
 
     // Whoever answered may speak about certificates of this issuer.
     fn verify_authority(
         &self,
+        instance: Option<&str>,
         issuer: &Certificate,
         certificate: &Certificate,
         at: UnixTime,
@@ -86,23 +103,27 @@ impl OcspResponse {
     ) -> Result<(), XRoadError> {
         let inner = self.inner();
         let key = (inner.digest, *certificate.sha256(), *issuer.sha256());
-        let responder = match global_conf.ocsp_checks.get(&key) {
-            Some(responder) => responder,
+        let Signer { responder, is_vouched_for } = match global_conf.ocsp_checks.get(&key) {
+            Some(signer) => signer,
             None => {
                 let responder = self.find_responder(global_conf)?;
                 self.verify_signature(&responder)?;
-                authorise(&responder, issuer, global_conf)?;
-                global_conf.ocsp_checks.insert(key, responder.clone());
-                responder
+                let is_vouched_for = is_vouched_for(&responder, issuer);
+                let signer = Signer { responder, is_vouched_for };
+                global_conf.ocsp_checks.insert(key, signer.clone());
+                signer
             }
         };
+        let is_listed = global_conf.lists_ocsp_responder(instance, issuer, &responder);
+        if !is_listed && !is_vouched_for {
+            return Err(incorrect("OCSP responder is not authorised by the issuer of the certificate"));
+        }
         policy.check_signature(inner.algorithm, responder.public_key()).map_err(incorrect)?;
         if responder != *issuer {
             if !responder.is_valid_at(at) {
                 return Err(incorrect("OCSP responder certificate is not valid at this time"));
             }
             // Only what the issuer vouches for by its signature; a listed one is vouched for by its listing.
-            let is_listed = global_conf.ocsp_responders_for(issuer).contains(&responder);
             let legacy = responder.signature_algorithm().is_none_or(SignatureAlgorithm::is_legacy);
             if legacy && !is_listed && !policy.allow_sha1 {
                 return Err(incorrect("OCSP responder certificate is signed with SHA-1"));
@@ -165,24 +186,15 @@ fn revoked() -> XRoadError {
     XRoadError::new(ErrorCode::CertValidation, "OCSP response says that the certificate is revoked")
 }
 
-// Listed for the CA, the CA itself, or issued by it for this purpose.
-fn authorise(
-    responder: &Certificate,
-    issuer: &Certificate,
-    global_conf: &GlobalConf,
-) -> Result<(), XRoadError> {
-    let listed = global_conf.ocsp_responders_for(issuer).contains(responder);
-    let delegated = || responder.has_purpose(oid::OCSP_SIGNING) && responder.is_issued_by(issuer);
-    if listed || responder == issuer || delegated() {
-        Ok(())
-    } else {
-        Err(incorrect("OCSP responder is not authorised by the issuer of the certificate"))
-    }
+// The CA itself, or issued by it for this purpose.
+fn is_vouched_for(responder: &Certificate, issuer: &Certificate) -> bool {
+    responder == issuer || (responder.has_purpose(oid::OCSP_SIGNING) && responder.is_issued_by(issuer))
 }
 
-/// Checks `certificate` against all answers about it: one that is authentic and says "revoked" at or before
+/// Checks `certificate` of a member or server of `instance` against all answers about it: one that is authentic and says "revoked" at or before
 /// `at` decides, however old; otherwise one must pass all checks. No answer: `cert_validation`.
 pub(in crate::trust) fn check_all(
+    instance: &str,
     answers: &[OcspResponse],
     issuer: &Certificate,
     certificate: &Certificate,
@@ -199,12 +211,12 @@ pub(in crate::trust) fn check_all(
     // In any of its statements, under an id of any digest: bad news needs no particular form.
     let revoking = answers.iter().filter(|answer| answer.says_revoked(certificate, issuer, at));
     for answer in revoking {
-        if answer.verify_authority(issuer, certificate, at, global_conf, policy).is_ok() {
+        if answer.verify_authority(Some(instance), issuer, certificate, at, global_conf, policy).is_ok() {
             return Err(revoked());
         }
     }
     for answer in answers.iter().filter(|answer| answer.is_about(&id)) {
-        let checked = answer.verify(issuer, certificate, at, global_conf, policy);
+        let checked = answer.verify_for(Some(instance), issuer, certificate, at, global_conf, policy);
         if first || (verdict.is_err() && checked.is_ok()) {
             verdict = checked;
         }
