@@ -266,6 +266,8 @@ fn ports(config: &Config, findings: &mut Vec<Finding>) {
         ("client port (HTTPS)", listen.consumer_https),
         ("server port", Some(listen.server)),
         ("OCSP port", Some(listen.ocsp)),
+        ("admin port", config.admin.listen),
+        ("health-check port", config.health.listen),
     ];
     for (name, address) in wanted {
         if let Some(address) = address {
