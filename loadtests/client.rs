@@ -1,10 +1,10 @@
 //! A lean HTTP/1.1 client: one request at a time on each connection, one write, few reads, no shared code with the
 //! servers that it measures.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -12,7 +12,10 @@ use tokio_rustls::client::TlsStream;
 
 use crate::message::Request;
 
-const READ_BYTES: usize = 16 * 1024;
+const READ_BYTES: usize = 8 * 1024;
+const READ_BYTES_MIN: usize = 2 * 1024;
+/// A buffer that grew beyond this for a large answer is given back.
+const KEPT_BYTES: usize = 1024 * 1024;
 const HEADERS_MAX: usize = 64;
 
 /// Where to connect.
@@ -27,7 +30,8 @@ pub struct Target {
 /// A connection, plain or TLS.
 pub struct Connection {
     stream: Stream,
-    input: BytesMut,
+    // Used again for every answer: fresh memory costs more than all that is done with it.
+    input: Vec<u8>,
 }
 
 enum Stream {
@@ -35,24 +39,33 @@ enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// A whole answer.
-pub struct Answer {
+/// A whole answer, in the buffer of its connection.
+pub struct Answer<'a> {
     /// HTTP status.
     pub status: u16,
-    /// Name and value of each header field.
-    headers: Vec<(Bytes, Bytes)>,
+    /// Status line and header fields.
+    head: &'a [u8],
     /// Body.
-    pub body: Bytes,
+    pub body: Cow<'a, [u8]>,
     /// The connection can serve another request.
     pub reusable: bool,
 }
 
-impl Answer {
+impl Answer<'_> {
     /// Value of a header field.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        let found = self.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name.as_bytes()));
-        found.map(|(_, value)| &**value)
+        header(self.head, name)
     }
+}
+
+// Looked for in place: two or three of them are wanted.
+fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let mut lines = head.split(|byte| *byte == b'\n').skip(1);
+    lines.find_map(|line| {
+        let (own, value) = line.split_at_checked(name.len())?;
+        let value = value.strip_prefix(b":")?;
+        own.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii())
+    })
 }
 
 impl Connection {
@@ -70,15 +83,19 @@ impl Connection {
                 Stream::Tls(Box::new(connector.connect(name, tcp).await?))
             }
         };
-        Ok(Self { stream, input: BytesMut::with_capacity(READ_BYTES) })
+        Ok(Self { stream, input: Vec::new() })
     }
 
     /// Sends a request and reads the whole answer.
     ///
     /// # Errors
     /// When the connection fails or the answer is no HTTP.
-    pub async fn exchange(&mut self, request: Request) -> io::Result<Answer> {
+    pub async fn exchange(&mut self, request: Request) -> io::Result<Answer<'_>> {
         let Self { stream, input } = self;
+        input.clear();
+        if input.capacity() > KEPT_BYTES {
+            *input = Vec::new();
+        }
         match stream {
             Stream::Plain(stream) => exchange(stream, input, request).await,
             Stream::Tls(stream) => exchange(stream, input, request).await,
@@ -86,11 +103,11 @@ impl Connection {
     }
 }
 
-async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+async fn exchange<'a, S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
-    input: &mut BytesMut,
+    input: &'a mut Vec<u8>,
     request: Request,
-) -> io::Result<Answer> {
+) -> io::Result<Answer<'a>> {
     const GATHERED_MAX: usize = 64 * 1024;
     let mut head = request.head;
     // A server may answer early and stop reading: what it says counts then, not that it hung up.
@@ -106,41 +123,66 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     }
     .await;
     match read_answer(stream, input).await {
-        Ok(answer) => Ok(Answer { reusable: answer.reusable && sent.is_ok() && input.is_empty(), ..answer }),
+        Ok(answer) => Ok(Answer { reusable: answer.reusable && sent.is_ok(), ..answer }),
         Err(error) => Err(sent.err().unwrap_or(error)),
     }
 }
 
+#[derive(Clone, Copy)]
 enum Framing {
     Length(usize),
     Chunked,
     UntilClose,
 }
 
-async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S, input: &mut BytesMut) -> io::Result<Answer> {
-    loop {
-        if let Some((mut answer, framing)) = parse_head(input)? {
-            answer.body = match framing {
-                Framing::Length(length) => {
-                    input.reserve(length.saturating_sub(input.len()));
-                    while input.len() < length {
-                        fill(stream, input).await?;
-                    }
-                    input.split_to(length).freeze()
-                }
-                Framing::Chunked => chunked(stream, input).await?,
-                Framing::UntilClose => {
-                    while stream.read_buf(input).await? > 0 {}
-                    input.split().freeze()
-                }
-            };
-            return Ok(answer);
-        }
-        fill(stream, input).await?;
-    }
+struct Head {
+    status: u16,
+    length: usize,
+    framing: Framing,
+    reusable: bool,
 }
 
-fn parse_head(input: &mut BytesMut) -> io::Result<Option<(Answer, Framing)>> {
+async fn read_answer<'a, S: AsyncRead + Unpin>(
+    stream: &mut S,
+    input: &'a mut Vec<u8>,
+) -> io::Result<Answer<'a>> {
+    let head = loop {
+        if let Some(head) = parse_head(input)? {
+            break head;
+        }
+        fill(stream, input).await?;
+    };
+    let mut end = head.length;
+    let mut unframed = None;
+    match head.framing {
+        Framing::Length(length) => {
+            end += length;
+            input.reserve(end.saturating_sub(input.len()));
+            while input.len() < end {
+                fill(stream, input).await?;
+            }
+        }
+        Framing::Chunked => {
+            let body;
+            (body, end) = chunked(stream, input, head.length).await?;
+            unframed = Some(body);
+        }
+        Framing::UntilClose => {
+            while stream.read_buf(input).await? > 0 {}
+            end = input.len();
+        }
+    }
+    let input: &'a [u8] = input;
+    Ok(Answer {
+        status: head.status,
+        head: &input[..head.length],
+        body: unframed.map_or(Cow::Borrowed(&input[head.length..end]), Cow::Owned),
+        // Nobody asked for what comes behind it.
+        reusable: head.reusable && input.len() == end,
+    })
+}
+
+fn parse_head(input: &[u8]) -> io::Result<Option<Head>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
     let length = match response.parse(input).map_err(|e| bad(&e.to_string()))? {
@@ -148,64 +190,52 @@ fn parse_head(input: &mut BytesMut) -> io::Result<Option<(Answer, Framing)>> {
         httparse::Status::Partial => return Ok(None),
     };
     let status = response.code.unwrap_or(0);
-    let version = response.version.unwrap_or(0);
-    let start = input.as_ptr() as usize;
-    let ranges: Vec<_> = response
-        .headers
-        .iter()
-        .map(|header| {
-            let (name, value) = (header.name.as_bytes(), header.value);
-            let range = |part: &[u8]| {
-                let from = part.as_ptr() as usize - start;
-                from..from + part.len()
-            };
-            (range(name), range(value))
-        })
-        .collect();
-    let head = input.split_to(length).freeze();
-    let headers: Vec<(Bytes, Bytes)> =
-        ranges.into_iter().map(|(name, value)| (head.slice(name), head.slice(value))).collect();
-    let mut answer = Answer { status, headers, body: Bytes::new(), reusable: version == 1 };
-    if answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close")) {
-        answer.reusable = false;
-    }
-    let framing = if answer.header("transfer-encoding").is_some() {
+    let head = &input[..length];
+    let closes = header(head, "connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close"));
+    let framing = if header(head, "transfer-encoding").is_some() {
         Framing::Chunked
-    } else if let Some(length) = answer.header("content-length") {
+    } else if let Some(length) = header(head, "content-length") {
         let length = std::str::from_utf8(length).ok().and_then(|length| length.parse().ok());
         Framing::Length(length.ok_or_else(|| bad("a length that is no number"))?)
     } else if status == 204 || status == 304 {
         Framing::Length(0)
     } else {
-        answer.reusable = false;
         Framing::UntilClose
     };
-    Ok(Some((answer, framing)))
+    let open = !matches!(framing, Framing::UntilClose);
+    Ok(Some(Head { status, length, framing, reusable: open && !closes && response.version == Some(1) }))
 }
 
-async fn chunked<S: AsyncRead + Unpin>(stream: &mut S, input: &mut BytesMut) -> io::Result<Bytes> {
-    let mut body = BytesMut::new();
+/// The body of the chunks from `at` on, and where they end.
+async fn chunked<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    input: &mut Vec<u8>,
+    mut at: usize,
+) -> io::Result<(Vec<u8>, usize)> {
+    let mut body = Vec::new();
     loop {
         let (start, size) = loop {
-            match httparse::parse_chunk_size(input).map_err(|_| bad("a malformed chunk"))? {
+            match httparse::parse_chunk_size(&input[at..]).map_err(|_| bad("a malformed chunk"))? {
                 httparse::Status::Complete((start, size)) => break (start, size as usize),
                 httparse::Status::Partial => fill(stream, input).await?,
             }
         };
-        input.advance(start);
-        while input.len() < size + 2 {
+        at += start;
+        while input.len() < at.saturating_add(size).saturating_add(2) {
             fill(stream, input).await?;
         }
-        body.extend_from_slice(&input.split_to(size));
-        input.advance(2);
+        body.extend_from_slice(&input[at..at + size]);
+        at += size + 2;
         if size == 0 {
-            return Ok(body.freeze());
+            return Ok((body, at));
         }
     }
 }
 
-async fn fill<S: AsyncRead + Unpin>(stream: &mut S, input: &mut BytesMut) -> io::Result<()> {
-    input.reserve(READ_BYTES);
+async fn fill<S: AsyncRead + Unpin>(stream: &mut S, input: &mut Vec<u8>) -> io::Result<()> {
+    if input.capacity() - input.len() < READ_BYTES_MIN {
+        input.reserve(READ_BYTES);
+    }
     match stream.read_buf(input).await? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
         _ => Ok(()),
@@ -276,24 +306,34 @@ impl rustls::client::danger::ServerCertVerifier for AnyCertificate {
 mod tests {
     use super::*;
 
-    async fn answer(bytes: &[u8]) -> io::Result<Answer> {
-        read_answer(&mut &*bytes, &mut BytesMut::new()).await
+    async fn answer<'a>(bytes: &[u8], input: &'a mut Vec<u8>) -> io::Result<Answer<'a>> {
+        read_answer(&mut &*bytes, input).await
     }
 
     #[tokio::test]
     async fn reads_answers_with_a_length_with_chunks_and_until_the_end() {
-        let plain = answer(b"HTTP/1.1 200 OK\r\nX-Road-Id: a\r\nContent-Length: 3\r\n\r\nabc").await.unwrap();
+        let mut input = Vec::new();
+        let bytes = b"HTTP/1.1 200 OK\r\nX-Road-Id: a\r\nContent-Length: 3\r\n\r\nabc";
+        let plain = answer(bytes, &mut input).await.unwrap();
         assert_eq!((plain.status, &*plain.body, plain.reusable), (200, b"abc".as_slice(), true));
         assert_eq!(plain.header("x-road-id"), Some(b"a".as_slice()));
+        assert_eq!(plain.header("x-road"), None);
         let chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n";
-        assert_eq!(&*answer(chunks).await.unwrap().body, b"abc");
-        let closed = answer(b"HTTP/1.0 500 No\r\n\r\nabc").await.unwrap();
+        let mut input = Vec::new();
+        let chunked = answer(chunks, &mut input).await.unwrap();
+        assert_eq!((&*chunked.body, chunked.reusable), (b"abc".as_slice(), true));
+        let mut input = Vec::new();
+        let closed = answer(b"HTTP/1.0 500 No\r\n\r\nabc", &mut input).await.unwrap();
         assert_eq!((&*closed.body, closed.reusable), (b"abc".as_slice(), false));
+        let mut input = Vec::new();
+        let more = answer(&[bytes.as_slice(), b"x"].concat(), &mut input).await.unwrap();
+        assert_eq!((&*more.body, more.reusable), (b"abc".as_slice(), false));
     }
 
     #[tokio::test]
     async fn a_cut_answer_is_none() {
-        assert!(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab").await.is_err());
-        assert!(answer(b"HTTP/1.1 200").await.is_err());
+        for bytes in [b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab".as_slice(), b"HTTP/1.1 200"] {
+            assert!(answer(bytes, &mut Vec::new()).await.is_err());
+        }
     }
 }

@@ -3,12 +3,16 @@
 //! One thread for all connections: it shares the machine with what it measures, so that it must cost little.
 
 use std::cell::{Cell, RefCell};
+use std::fs::File;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc as blocking;
 use std::time::{Duration, Instant};
 
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 
@@ -88,6 +92,7 @@ impl Generator {
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.expect("a runtime needs a few descriptors only");
+            let _entered = runtime.enter();
             let state = State::new(messages, target, load, seed, shared);
             let state = LocalSet::new().block_on(&runtime, serve(Rc::new(state), received));
             state.outcomes.take()
@@ -147,7 +152,7 @@ impl State {
             idle: RefCell::default(),
             in_flight: Cell::new(0),
             changed: Notify::new(),
-            pacer: Pacer::start(),
+            pacer: Pacer::new(),
         }
     }
 }
@@ -234,7 +239,7 @@ async fn one(state: &Rc<State>, running: &Running, intended: Instant) {
     state.live.sent.fetch_add(1, Ordering::Relaxed);
     let limit = Duration::from_millis(state.load.answer_timeout_ms);
     let answered = match tokio::time::timeout(limit, exchange(state, index, class)).await {
-        Ok(Ok(answer)) => judge(state, index, class, &answer),
+        Ok(Ok(judged)) => judged,
         Ok(Err(error)) => Err((Outcome::Failed, error.to_string())),
         Err(_) => Err((Outcome::Failed, format!("no answer within {} s", limit.as_secs_f64()))),
     };
@@ -249,7 +254,9 @@ async fn one(state: &Rc<State>, running: &Running, intended: Instant) {
     running.recorder.borrow_mut().ended(at, class, outcome, took, &reason);
 }
 
-async fn exchange(state: &State, index: u32, class: u8) -> std::io::Result<Answer> {
+type Judged = Result<u32, (Outcome, String)>;
+
+async fn exchange(state: &State, index: u32, class: u8) -> std::io::Result<Judged> {
     let request = state.messages.request(index, class);
     let idle = loop {
         let taken = state.idle.borrow_mut().pop();
@@ -264,13 +271,14 @@ async fn exchange(state: &State, index: u32, class: u8) -> std::io::Result<Answe
         None => Connection::open(&state.target).await?,
     };
     let answer = connection.exchange(request).await?;
-    if answer.reusable && state.load.keep_alive {
+    let (judged, reusable) = (judge(state, index, class, &answer), answer.reusable);
+    if reusable && state.load.keep_alive {
         state.idle.borrow_mut().push((Instant::now(), connection));
     }
-    Ok(answer)
+    Ok(judged)
 }
 
-fn judge(state: &State, index: u32, class: u8, answer: &Answer) -> Result<u32, (Outcome, String)> {
+fn judge(state: &State, index: u32, class: u8, answer: &Answer<'_>) -> Judged {
     let body = &answer.body;
     let start = || String::from_utf8_lossy(body.get(..body.len().min(400)).unwrap_or(body)).into_owned();
     let fault =
@@ -294,32 +302,52 @@ fn without_ids(text: &str, id: &str) -> String {
     }
 }
 
-/// A thread that sleeps for the generator: the runtime's own timer is only exact to a millisecond.
-struct Pacer {
-    times: blocking::Sender<Instant>,
-    woken: Arc<Notify>,
-}
+/// Waits to the microsecond, which the runtime's own timer does not: a timer of the kernel among the sockets, which is
+/// read like a pipe.
+struct Pacer(Option<Receiver>);
 
 impl Pacer {
-    fn start() -> Self {
-        let (times, wanted) = blocking::channel::<Instant>();
-        let woken = Arc::new(Notify::new());
-        let wake = Arc::clone(&woken);
-        let work = move || {
-            while let Ok(time) = wanted.recv() {
-                std::thread::sleep(time.saturating_duration_since(Instant::now()));
-                wake.notify_one();
-            }
-        };
-        // Without the thread every message would be late, which the report says.
-        let _ = std::thread::Builder::new().name("pacer".into()).spawn(work);
-        Self { times, woken }
+    fn new() -> Self {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags).ok();
+        Self(timer.and_then(|timer| Receiver::from_file_unchecked(File::from(timer)).ok()))
     }
 
     async fn until(&self, time: Instant) {
-        let time = time.max(Instant::now() + PACE_MIN);
-        if self.times.send(time).is_ok() {
-            self.woken.notified().await;
+        let pause = time.saturating_duration_since(Instant::now()).max(PACE_MIN);
+        if self.wait(pause).await.is_none() {
+            // Late by up to a millisecond.
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn wait(&self, pause: Duration) -> Option<()> {
+        let timer = self.0.as_ref()?;
+        let once = Itimerspec { it_interval: Timespec::default(), it_value: pause.try_into().ok()? };
+        timerfd_settime(timer, TimerfdTimerFlags::empty(), &once).ok()?;
+        loop {
+            timer.readable().await.ok()?;
+            match timer.try_read(&mut [0; 8]) {
+                Ok(_) => return Some(()),
+                // What was ready was the time before.
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_pacer_never_wakes_early() {
+        let pacer = Pacer::new();
+        for pause in [0, 400, 1500] {
+            let time = Instant::now() + Duration::from_micros(pause);
+            pacer.until(time).await;
+            assert!(Instant::now() >= time);
         }
     }
 }

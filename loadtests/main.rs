@@ -5,7 +5,7 @@
 //!
 //! * [`scenario`]: the file. [`arrivals`], [`sizes`], [`seed`]: when and how much.
 //! * [`client`], [`message`], [`generator`], [`recorder`]: sending, checking answers, latencies.
-//! * [`system`], [`backend`], [`server`], [`tamper`]: what is measured, and what can go wrong.
+//! * [`system`], [`backend`], [`echo_request`], [`server`], [`tamper`]: what is measured, and what can go wrong.
 //! * [`metrics`], [`process`], [`calls`], [`machine`], [`floor`]: what it costs.
 //! * [`run`], [`sweep`], [`proof`]: the steps of a run, and the judgement of its evidence.
 //! * [`null`], [`relay`], [`null_table`]: the same load through relays that neither sign nor log.
@@ -16,6 +16,7 @@ mod backend;
 mod breakdown;
 mod calls;
 mod client;
+mod echo_request;
 mod floor;
 mod generator;
 mod machine;

@@ -142,10 +142,15 @@ impl Messages {
     ///
     /// # Errors
     /// What differs.
-    pub fn check(&self, index: u32, class: u8, answer: &crate::client::Answer) -> Result<u32, &'static str> {
+    pub fn check(
+        &self,
+        index: u32,
+        class: u8,
+        answer: &crate::client::Answer<'_>,
+    ) -> Result<u32, &'static str> {
         let data = self.data(index, class);
         match self.kind {
-            Kind::Rest if self.plain => match answer.body == data {
+            Kind::Rest if self.plain => match *answer.body == *data {
                 true => Ok(0),
                 false => Err("the answer has another body than the service sent"),
             },
@@ -154,7 +159,7 @@ impl Messages {
                     return Err("the answer has another message id");
                 }
                 let hash = answer.header("x-road-request-hash").ok_or("the answer has no request hash")?;
-                if answer.body != data {
+                if *answer.body != *data {
                     return Err("the answer has another body than the service sent");
                 }
                 Ok(crc32fast::hash(hash))

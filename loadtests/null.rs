@@ -1,7 +1,6 @@
 //! The null column: the load once more, through relays that neither sign nor log, so that what the protocol costs can
 //! be seen as a ratio.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +18,7 @@ use crate::report::{PhaseReport, round};
 use crate::run::{own_usage, told};
 use crate::scenario::Scenario;
 use crate::sweep::{Search, follows};
-use crate::system::{ECHO, System};
+use crate::system::System;
 
 const WARM_UP: Duration = Duration::from_millis(500);
 
@@ -187,7 +186,7 @@ impl<'a> Relayed<'a> {
         let ends = Ends {
             plan,
             pki: &system.directory().join("pki"),
-            service: SocketAddr::from((plan.services_address, ECHO)),
+            service: system.service(),
             client_tls: scenario.load.tls,
         };
         let pair = Pair::start(program, &ends)?;

@@ -312,7 +312,7 @@ impl<'a> Run<'a> {
 
 /// What the generator and the echo service have taken so far, in µs of CPU time.
 pub fn own_usage() -> [f64; 2] {
-    [own_threads_cpu_us("generator") + own_threads_cpu_us("pacer"), own_threads_cpu_us("worker-")]
+    [own_threads_cpu_us("generator"), own_threads_cpu_us(crate::backend::THREAD)]
 }
 
 /// A step in a line.

@@ -8,18 +8,18 @@ use std::time::Duration;
 use hermod::control::{RegistryDb, parse_declaration};
 use hermod::sandbox::plan::{INSTANCE, MEMBER_CLASS, Plan, ServerPlan, ports};
 use hermod::sandbox::{Ecosystem, Fault, Options};
-use hermod::worker::Workers;
 
 use crate::Args;
+use crate::backend::{self, Backend};
 use crate::client::{Target, tls_connector};
 use crate::message::Route;
+use crate::scenario;
 use crate::scenario::{Action, Kind, Scenario};
 use crate::server::LIMIT_FILE;
 use crate::tamper::{Tamper, Tampering};
-use crate::{backend, scenario};
 
 /// Port of the echo service.
-pub const ECHO: u16 = 9301;
+const ECHO: u16 = 9301;
 /// Time between two runs of time-stamping.
 const TIMESTAMPING_SECS: u32 = 5;
 
@@ -28,7 +28,7 @@ pub struct System {
     ecosystem: Ecosystem,
     tamper: Option<Tamper>,
     killed: Vec<usize>,
-    _backend: Workers,
+    backend: Backend,
 }
 
 impl System {
@@ -80,7 +80,7 @@ impl System {
             }
             false => None,
         };
-        Ok(Self { ecosystem, tamper, killed: Vec::new(), _backend: backend })
+        Ok(Self { ecosystem, tamper, killed: Vec::new(), backend })
     }
 
     /// The sandbox.
@@ -96,6 +96,11 @@ impl System {
     /// Where everything lies.
     pub fn directory(&self) -> &Path {
         self.ecosystem.directory()
+    }
+
+    /// Where the echo service listens.
+    pub fn service(&self) -> SocketAddr {
+        self.backend.address()
     }
 
     /// Where messages are sent.
