@@ -16,6 +16,7 @@ pub mod registry;
 pub mod run;
 pub mod sandbox;
 pub mod token;
+pub mod tune;
 pub mod verify;
 
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ enum Command {
     Manage(manage::ManageArgs),
     /// Start a whole ecosystem on loopback and send messages through it
     Sandbox(sandbox::SandboxArgs),
+    /// Say what the host could do for speed, and print the files that set it
+    Tune(tune::TuneArgs),
     /// Verify containers: who signed what, and when it existed
     Verify(verify::VerifyArgs),
 }
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Log(args) => log::run(&args),
         Command::Manage(args) => manage::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
+        Command::Tune(args) => tune::run(&args),
         Command::Verify(args) => verify::run(&args),
     }
 }
