@@ -1,13 +1,29 @@
 //! The `Date` header field.
 
+use std::cell::RefCell;
+
 use crate::time::UnixTime;
 
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
+thread_local! {
+    /// The last second that was written.
+    static LAST: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+}
+
 /// A time as IMF-fixdate (RFC 9110 5.6.7), such as `Mon, 23 Nov 2026 22:39:16 GMT`.
 pub fn http_date(time: UnixTime) -> String {
+    LAST.with_borrow_mut(|(second, text)| {
+        if *second != time.secs() {
+            (*second, *text) = (time.secs(), written(time));
+        }
+        text.clone()
+    })
+}
+
+fn written(time: UnixTime) -> String {
     let (year, month, day, hour, minute, second, _) = time.civil();
     let weekday = DAYS[time.secs().div_euclid(86_400).rem_euclid(7) as usize];
     let month = MONTHS[(month as usize + 11) % 12];

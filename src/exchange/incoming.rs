@@ -7,7 +7,7 @@ use super::context::Worker;
 use super::http_failure::http_failure;
 use super::room::{Room, cannot_keep};
 use crate::control::monitoring::Sizes;
-use crate::crypto::{Digest, DigestAlgorithm};
+use crate::crypto::Digest;
 use crate::evidence::{PartName, SignatureData};
 use crate::message::{ErrorCode, XRoadError};
 use crate::transport::{Decoder, Event, Part, PartHeaders, PartKind};
@@ -166,8 +166,9 @@ impl Incoming {
     }
 
     /// Names and digests of everything that the signature must cover, the message first.
-    pub fn part_digests(&self, message: &[u8]) -> Vec<(PartName, Digest)> {
-        let mut parts = vec![(PartName::Message, DigestAlgorithm::Sha512.digest(message))];
+    pub fn part_digests(&self, message: Digest) -> Vec<(PartName, Digest)> {
+        let mut parts = Vec::with_capacity(1 + self.attachments.len());
+        parts.push((PartName::Message, message));
         for (index, attachment) in self.attachments.iter().enumerate() {
             parts.push((PartName::at(index + 1), attachment.body.digest));
         }

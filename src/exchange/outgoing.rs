@@ -25,6 +25,11 @@ pub enum TransferError {
     Rule(XRoadError),
 }
 
+/// Slices up to this are copied to their neighbours; a larger one costs less where it is.
+const GATHERED_SLICE_BYTES_MAX: usize = 8 * 1024;
+/// How much is gathered: a REST message of 1 KiB with its signature document, two TLS records.
+const GATHERED_BYTES_MAX: usize = 16 * 1024;
+
 /// The message while it is written. Small parts are gathered and sent together with what follows.
 pub struct Outgoing {
     encoder: Encoder,
@@ -39,7 +44,7 @@ impl Outgoing {
         let boundary = Boundary::from_random(&letters(&*worker.shared.entropy));
         Self {
             encoder: Encoder::new(&boundary),
-            buffer: BytesMut::new(),
+            buffer: BytesMut::with_capacity(GATHERED_BYTES_MAX),
             digests: Vec::with_capacity(2),
             sizes: Sizes::default(),
         }
@@ -186,6 +191,13 @@ impl Outgoing {
     }
 
     async fn put(&mut self, sink: &mut impl Sink, bytes: Bytes) -> Result<(), HttpError> {
+        // A message of a few kilobytes becomes one write, one HTTP chunk and few TLS records.
+        if (1..=GATHERED_SLICE_BYTES_MAX).contains(&bytes.len())
+            && self.buffer.len() + bytes.len() <= GATHERED_BYTES_MAX
+        {
+            self.buffer.extend_from_slice(&bytes);
+            return Ok(());
+        }
         if !self.buffer.is_empty() {
             sink.write(self.buffer.split().freeze()).await?;
         }

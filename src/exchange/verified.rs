@@ -6,6 +6,7 @@ use super::context::Worker;
 use super::counters::Phase;
 use super::incoming::Incoming;
 use super::repeats::{Fingerprint, fingerprint};
+use crate::crypto::{Digest, DigestAlgorithm};
 use crate::evidence::{PartName, SignatureData, SignedPart, VerifiedSignature, VerifyMode, VerifyRequest};
 use crate::message::{ClientId, ErrorCode, XRoadError};
 use crate::trust::TrustSnapshot;
@@ -21,6 +22,8 @@ pub struct Verified<M> {
     pub signer: VerifiedSignature,
     /// By which a copy of it is known again.
     pub fingerprint: Fingerprint,
+    /// SHA-512 of the message part.
+    pub message_digest: Digest,
 }
 
 /// Step: verifies the signature of a received message against `signer`, for now. Each signature document is verified
@@ -34,7 +37,8 @@ pub fn verify<M>(
     message: M,
 ) -> Result<Verified<M>, XRoadError> {
     let signature = incoming.signature()?;
-    let digests = incoming.part_digests(message_bytes);
+    let message_digest = DigestAlgorithm::Sha512.digest(message_bytes);
+    let digests = incoming.part_digests(message_digest);
     let parts: Vec<SignedPart<'_>> = digests
         .iter()
         .map(|(name, digest)| SignedPart {
@@ -57,7 +61,6 @@ pub fn verify<M>(
     counters.verified(matches!(verified, Ok((_, true))));
     counters.phase(Phase::Verify, began);
     let (signer, _) = verified.map_err(|error| error.within(ErrorCode::SignatureVerification))?;
-    let digest = digests.first().map(|(_, digest)| digest.as_ref()).unwrap_or_default();
-    let fingerprint = fingerprint(digest, signer.signature_value());
-    Ok(Verified { message, signature, signer, fingerprint })
+    let fingerprint = fingerprint(message_digest.as_ref(), signer.signature_value());
+    Ok(Verified { message, signature, signer, fingerprint, message_digest })
 }

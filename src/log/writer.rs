@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use crossbeam::channel::{Receiver, Sender};
@@ -23,6 +23,12 @@ use super::{payload, segment};
 use crate::evidence::SignatureData;
 use crate::limits::{LOG_COMMIT_BYTES_MAX, LOG_COMMIT_RECORDS_MAX};
 use crate::time::{SharedClock, UnixTime};
+
+/// Records in the last commit from which on the log counts as busy, and for how long after it.
+const BUSY_RECORDS_MIN: usize = 8;
+const BUSY_LATELY: Duration = Duration::from_millis(20);
+/// How long a busy log waits for the rest of a batch before it makes its first record durable.
+const LINGER: Duration = Duration::from_micros(1500);
 
 /// What the writer is asked to append.
 pub(super) enum Entry {
@@ -140,7 +146,14 @@ impl Writer {
 
     /// Works until it is told to close or every sender is gone.
     pub fn run(mut self, commands: &Receiver<Command>) {
+        let mut last = None;
         while let Ok(Command::Append(first)) = commands.recv() {
+            // What one signature released arrives together; its first record must not be made durable alone.
+            if last.is_some_and(|(at, records): (Instant, usize)| {
+                records >= BUSY_RECORDS_MIN && at.elapsed() < BUSY_LATELY
+            }) {
+                std::thread::sleep(LINGER);
+            }
             let mut bytes = first.bytes();
             let mut batch = vec![first];
             let mut close = false;
@@ -157,7 +170,9 @@ impl Writer {
                     Err(_) => break,
                 }
             }
+            let records = batch.len();
             self.commit(batch);
+            last = Some((Instant::now(), records));
             if close {
                 break;
             }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::error::{HttpError, Wait};
 use super::stream::Stream;
 use super::tls::TlsSession;
-use crate::limits::{READ_BUFFER_BYTES, WRITE_BUFFER_BYTES};
+use crate::limits::WRITE_BUFFER_BYTES;
 
 /// How the peer ended its side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,8 +102,9 @@ impl Connection {
             }
             return Ok(());
         };
-        if self.input.capacity() - self.input.len() < READ_BUFFER_BYTES {
-            self.input.reserve(2 * READ_BUFFER_BYTES);
+        // No more than what came can be in it; slices of it live as long as the message, and are held by it alone.
+        if self.input.capacity() - self.input.len() < bytes.len() {
+            self.input.reserve(bytes.len());
         }
         match tls.feed(&bytes, &mut self.input) {
             Ok(progress) => {

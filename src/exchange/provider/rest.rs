@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::receive::{access_denied, begin, check_parties, find_service, note_repeat, require_enabled};
 use super::{error, refuse, reply};
+use crate::crypto::Digest;
 use crate::exchange::Phase;
 use crate::exchange::body::Source;
 use crate::exchange::context::Worker;
@@ -104,7 +105,7 @@ async fn accept(
     let request = verify(worker, trust, &incoming, &part, &signer, request)?;
     note_repeat(worker, &registry, request.message.service_id(), request.fingerprint)?;
     let mut body = incoming.attachments.pop();
-    let request_hash = hash(&incoming, &part, body.as_ref());
+    let request_hash = hash(request.message_digest, body.as_ref());
     let durable = log_request(worker, &request, &request_id, body.as_mut()).await?;
     Ok(Accepted { request, body, request_hash, request_id, registry, _durable: durable })
 }
@@ -128,14 +129,9 @@ fn check_access(trust: &TrustSnapshot, registry: &Registry, request: &RestReques
     }
 }
 
-fn hash(incoming: &Incoming, part: &[u8], body: Option<&Attachment>) -> String {
-    let message = incoming.part_digests(part);
-    let message = message.first().map(|(_, digest)| *digest);
+fn hash(message: Digest, body: Option<&Attachment>) -> String {
     let body = body.map(|body| body.body.digest);
-    match &message {
-        Some(message) => rest_request_hash(message.as_ref(), body.as_ref().map(AsRef::as_ref)),
-        None => String::new(),
-    }
+    rest_request_hash(message.as_ref(), body.as_ref().map(AsRef::as_ref))
 }
 
 async fn log_request(
