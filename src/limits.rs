@@ -95,6 +95,12 @@ pub const SPOOL_MEMORY_BYTES_MAX: usize = 256 * 1024;
 pub const ARCHIVE_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Entries of such an archive (the most that the format can count).
 pub const ARCHIVE_ENTRIES_MAX: usize = 65_535;
+/// Records that the archiver plans at once; the last archive of each such batch is closed, as official servers do.
+pub const ARCHIVE_BATCH_RECORDS: usize = 10_000;
+/// Bytes of an archive that are written before they are made durable, so that the log never waits behind more.
+pub const ARCHIVE_UNSYNCED_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// The command that takes archives away may run this long, in seconds.
+pub const ARCHIVE_TRANSFER_SECS_MAX: u64 = 3600;
 /// Files that one directory of evidence may hold, those of its folders included.
 pub const EVIDENCE_FILES_MAX: usize = 1_000_000;
 /// An ASiC container as a file.

@@ -27,6 +27,7 @@ pub use self::open::{open_token, read_pin};
 use self::tasks::start_control;
 use crate::config::{Config, Runtime};
 use crate::control::SharedTrust;
+use crate::control::archive::{Archiver, ArchiverTask};
 use crate::evidence::SharedVerificationCache;
 use crate::exchange::{
     Authentication, Counters, FastestAddresses, HealthSwitches, PeerOcsp, Repeats, Router, Shared,
@@ -59,6 +60,7 @@ pub struct Appliance {
     config: Arc<Config>,
     filter: TokenFilter,
     recording: monitoring::Recording,
+    archiver: Option<ArchiverTask>,
 }
 
 impl Appliance {
@@ -117,7 +119,8 @@ impl Appliance {
         for (role, address) in workers.addresses() {
             tracing::info!(?role, %address, "listening");
         }
-        Ok(Self { workers, control, log, signer, config, filter, recording })
+        let archiver = start_archiver(&config, &log, shared_clock)?;
+        Ok(Self { workers, control, log, signer, config, filter, recording, archiver })
     }
 
     /// Runs a future of the control plane, such as the wait for a signal.
@@ -137,11 +140,27 @@ impl Appliance {
     pub fn stop(self) {
         self.workers.stop();
         self.workers.join();
+        if let Some(archiver) = self.archiver {
+            archiver.stop();
+        }
         self.recording.finish(&self.control);
         self.control.shutdown_timeout(Duration::from_secs(2));
         self.log.close();
         tracing::info!("stopped");
     }
+}
+
+/// The archiver's thread, unless only `hermod archive run` archives.
+fn start_archiver(
+    config: &Config,
+    log: &LogHandle,
+    clock: SharedClock,
+) -> Result<Option<ArchiverTask>, StartError> {
+    if config.log.archive_interval_secs == 0 {
+        return Ok(None);
+    }
+    let archiver = Archiver::new(log.reader().clone(), &config.log);
+    Ok(Some(ArchiverTask::start(archiver, config.log.archive_interval_secs, clock)?))
 }
 
 fn listeners(

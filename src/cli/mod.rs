@@ -8,6 +8,7 @@ macro_rules! say {
     }};
 }
 
+pub mod archive;
 pub mod check;
 pub mod log;
 pub mod logging;
@@ -46,6 +47,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Search, show, export and check the message log, also while the server runs
     Log(log::LogArgs),
+    /// Put time-stamped records into archives now, also while the server runs
+    Archive(archive::ArchiveArgs),
     /// Ask the instance's management services: registration, clients, address, maintenance
     Manage(manage::ManageArgs),
     /// Start a whole ecosystem on loopback and send messages through it
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Registry(args) => registry::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Log(args) => log::run(&args),
+        Command::Archive(args) => archive::run(&args),
         Command::Manage(args) => manage::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Tune(args) => tune::run(&args),

@@ -133,9 +133,15 @@ fn signer(section: &mut Section<'_>, root: &Path) -> Signer {
 }
 
 fn log(section: &mut Section<'_>, root: &Path) -> Log {
+    let groupings =
+        [("none", Grouping::None), ("member", Grouping::Member), ("subsystem", Grouping::Subsystem)];
     Log {
         dir: path(section, "dir", root, "log"),
         archive_dir: path(section, "archive_dir", root, "archive"),
+        archive_interval_secs: section.number("archive_interval_secs", 0..=31_536_000).unwrap_or(21_600),
+        archive_file_bytes_max: section.number("archive_file_bytes_max", 1..=1 << 28).unwrap_or(32 << 20),
+        archive_grouping: section.choice("archive_grouping", &groupings).unwrap_or_default(),
+        archive_transfer_command: section.text("archive_transfer_command"),
         segment_bytes_max: section.number("segment_bytes_max", 1 << 20..=1 << 40).unwrap_or(256 << 20),
         bodies: section.switch("bodies").unwrap_or(true),
         bodies_except: section.list("bodies_except", client_id),

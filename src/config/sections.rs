@@ -117,6 +117,18 @@ pub struct Signer {
     pub linger_us_max: u64,
 }
 
+/// Which records share an archive (`archive-grouping`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Grouping {
+    /// All of them.
+    #[default]
+    None,
+    /// Those of a local member.
+    Member,
+    /// Those of a local subsystem.
+    Subsystem,
+}
+
 /// `[log]`: the message log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
@@ -124,6 +136,14 @@ pub struct Log {
     pub dir: PathBuf,
     /// Archives. Default `archive`.
     pub archive_dir: PathBuf,
+    /// Time between two runs of the archiver, in seconds; 0: none but those of `hermod archive run`. Default 21600.
+    pub archive_interval_secs: u64,
+    /// An archive is closed when its containers have more bytes than this. Default 33554432.
+    pub archive_file_bytes_max: u64,
+    /// Which records share an archive. Default `none`: all.
+    pub archive_grouping: Grouping,
+    /// Run by bash after each archive. Default none.
+    pub archive_transfer_command: Option<String>,
     /// A segment is closed at this size, in bytes. Default 268435456 (256 MiB).
     pub segment_bytes_max: u64,
     /// Are message bodies logged? Default true.

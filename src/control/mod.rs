@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use crate::trust::TrustSnapshot;
 
 mod admin;
+pub mod archive;
 mod configuration_client;
 mod configuration_download;
 mod configuration_source;

@@ -6,6 +6,7 @@
 //! * Nothing is answered before one `fdatasync` has made it durable; one such call covers all that waited.
 //! * A record id is never used twice, not even after a failed write or a crash.
 
+mod archiving;
 mod audit;
 mod body_logging;
 mod catalog;

@@ -142,6 +142,11 @@ impl LogReader {
         })
     }
 
+    /// These records, whose ids ascend, one at a time: neighbours share what they have in common.
+    pub fn read_each(&self, ids: Vec<u64>) -> impl Iterator<Item = (u64, Result<StoredRecord, LogError>)> {
+        self.each(ids, |this, place, last| this.read_with(place, last))
+    }
+
     fn each<T>(
         &self,
         ids: Vec<u64>,

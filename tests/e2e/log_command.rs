@@ -100,6 +100,25 @@ fn the_log_is_searched_exported_and_checked_while_the_server_writes_it() {
         assert_eq!(stored["service"], "SANDBOX/GOV/200/provider/random");
         assert!(stored["signature"].as_str().expect("base64").len() > 1000);
     });
+    cases.case("archive", || {
+        let archive =
+            || hermod(&["archive", "run", "--json"], &["--config".as_ref()], world.ecosystem.server(0));
+        let archived = archive();
+        assert_eq!(archived.status.code(), Some(0), "{}", String::from_utf8_lossy(&archived.stderr));
+        let told = lines(&archived);
+        assert_eq!((&told[0]["records"], told[0]["archives"].as_array().map(Vec::len)), (&6.into(), Some(1)));
+        let file = told[0]["archives"][0].as_str().expect("a file");
+        let mut verify = Command::new(HERMOD);
+        let verify = verify.args(["verify", file, "--json", "--previous", "first", "--conf"]).arg(&conf);
+        let output = verify.output().expect("the binary");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        let whole = lines(&output).pop().expect("the archive");
+        assert_eq!(
+            (&whole["valid"], &whole["containers"], &whole["chained"]),
+            (&true.into(), &6.into(), &true.into())
+        );
+        assert_eq!(lines(&archive())[0]["records"], 0, "each record once");
+    });
     cases.case("stat and verify", || {
         let stat = lines(&log(0, &["stat", "--json"]));
         assert_eq!((&stat[0]["messages"], &stat.last().expect("a sum")["waiting"]), (&6.into(), &0.into()));
