@@ -1,8 +1,8 @@
 //! One thread per signing key that makes one signature for all requests that wait.
 //!
 //! A request that meets an idle key is signed alone and at once. While a signature is being made requests
-//! queue up, and the next signature covers them all, so batches grow with the load by themselves. Under
-//! load the thread may in addition linger a little, so that signing takes no more than its share of a core.
+//! queue up, and the next signature covers them all, so batches grow with the load by themselves. In addition
+//! the thread lingers a little, so that signing takes no more than its share of a core.
 //! That share is large while cores are free, so that lingering costs no latency that nobody gains from, and
 //! shrinks as soon as the thread itself has to wait for a core: then larger batches buy throughput.
 
@@ -121,7 +121,7 @@ impl<T> Worker<T> {
             let mut late = Duration::ZERO;
             if waiting < self.config.requests_max {
                 let now = Instant::now();
-                let pause = linger(&self.config, &last, waiting, now);
+                let pause = linger(&self.config, &last, now);
                 if !pause.is_zero() {
                     std::thread::sleep(pause);
                     late = now.elapsed().saturating_sub(pause);
@@ -129,14 +129,10 @@ impl<T> Worker<T> {
             }
             let batch = self.take_batch(first);
             let (began, cpu_before) = (Instant::now(), cpu_time());
-            let requests = self.work(batch);
+            self.work(batch);
             let cpu = cpu_time().saturating_sub(cpu_before);
             late += began.elapsed().saturating_sub(cpu);
-            last = Pace {
-                last: Some((began, cpu)),
-                requests,
-                contention: contention(last.contention, late, cpu),
-            };
+            last = Pace { last: Some((began, cpu)), contention: contention(last.contention, late, cpu) };
         }
     }
 
@@ -154,8 +150,7 @@ impl<T> Worker<T> {
         batch
     }
 
-    /// Answers how many requests were signed.
-    fn work(&self, batch: Vec<Request<T>>) -> usize {
+    fn work(&self, batch: Vec<Request<T>>) {
         let began = Instant::now();
         let timeout = Duration::from_millis(self.config.timeout_ms.into());
         let (mut parts, mut replies, mut template) = (Vec::new(), Vec::new(), None);
@@ -174,7 +169,7 @@ impl<T> Worker<T> {
             parts.push(request.parts);
             replies.push(request.reply);
         }
-        let Some(template) = template else { return 0 };
+        let Some(template) = template else { return };
         let result = match (self.sign)(&template, &parts) {
             Ok(signatures) if signatures.len() == replies.len() => Ok(signatures),
             Ok(_) => Err(failed("The signature batch is incomplete")),
@@ -197,16 +192,13 @@ impl<T> Worker<T> {
                 }
             }
         }
-        requests
     }
 }
 
-/// The last signature: when it began, how much of a core it took, how many requests it covered; and how much
-/// signatures have lately waited for a core: 0 not at all, 1 as long as they take, or longer.
+/// The last signature: when it began and how much of a core it took; and how much signatures have lately waited for a core: 0 not at all, 1 as long as they take, or longer.
 #[derive(Debug, Default)]
 struct Pace {
     last: Option<(Instant, Duration)>,
-    requests: usize,
     contention: f32,
 }
 
@@ -229,16 +221,13 @@ fn contention(before: f32, late: Duration, cpu: Duration) -> f32 {
     before + (now.min(1.0) - before) / 8.0
 }
 
-/// How long to wait before the next signature. Nothing when the key was idle or only one caller is there:
-/// then nobody else would join, and the wait would only be latency.
-fn linger(config: &BatchConfig, pace: &Pace, waiting: usize, now: Instant) -> Duration {
+/// How long to wait before the next signature: until the last one's processor time is within its share of the time
+/// since. A lone caller never waits, because its next message comes after a signature of the other server.
+fn linger(config: &BatchConfig, pace: &Pace, now: Instant) -> Duration {
     let Some((began, took)) = pace.last.filter(|_| config.linger_us_max > 0 && config.cpu_share_percent > 0)
     else {
         return Duration::ZERO;
     };
-    if pace.requests < 2 && waiting < 2 {
-        return Duration::ZERO;
-    }
     let (free, busy) = (config.cpu_share_percent.min(100) as f32, config.busy_cpu_share_percent as f32);
     let share = free - (free - busy.clamp(1.0, free)) * pace.contention;
     let interval = took * 1000 / (share * 10.0).round().max(1.0) as u32;

@@ -315,12 +315,11 @@ impl ClientConnection {
             State::Body { complete, reusable, .. } => *complete && *reusable,
             State::Request(_) | State::RequestSent => false,
         };
-        if let Some(pool) = self.pool.upgrade()
-            && fit
-            && self.connection.input.is_empty()
-            && self.connection.end().is_none()
-        {
+        let Some(pool) = self.pool.upgrade() else { return };
+        if fit && self.connection.input.is_empty() && self.connection.end().is_none() {
             pool.put(self.key, self.connection);
+        } else {
+            pool.closes(&self.key);
         }
     }
 }

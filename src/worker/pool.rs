@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::client::{ClientConnection, Target};
 use super::connection::Connection;
-use super::error::HttpError;
+use super::error::{HttpError, Wait};
 
 /// Bounds of a pool.
 #[derive(Debug, Clone, Copy)]
@@ -44,29 +45,68 @@ impl Key {
     }
 }
 
-/// The idle connections; the newest is at the end and is taken first.
+/// New connections that are made at the same time to a peer that keeps them: the others wait, and mostly get one that
+/// becomes idle meanwhile. Without a bound each message of a burst would begin a handshake of its own, and handshakes,
+/// each with private-key operations on both sides, would take the processor from the messages.
+const CONNECTING_MAX: usize = 8;
+
+/// What leads to one target.
+#[derive(Default)]
+struct Route {
+    /// The newest is at the end and is taken first.
+    idle: Vec<(Instant, Connection)>,
+    /// Connections that are being made.
+    connecting: usize,
+    /// The peer closed the last connection after one exchange: nothing will become idle, so nothing is waited for.
+    closes: bool,
+    /// One became idle, or one more may be made.
+    changed: Rc<Notify>,
+}
+
+/// The idle connections.
 pub(super) struct Idle {
     options: PoolOptions,
-    connections: RefCell<HashMap<Key, Vec<(Instant, Connection)>>>,
+    routes: RefCell<HashMap<Key, Route>>,
     sweeping: Cell<bool>,
 }
 
 impl Idle {
     /// Keeps a connection.
     pub(super) fn put(self: &Rc<Self>, key: Key, connection: Connection) {
-        let mut connections = self.connections.borrow_mut();
-        let idle = connections.entry(key).or_default();
-        if idle.len() < self.options.idle_per_target_max {
-            idle.push((Instant::now(), connection));
+        let mut routes = self.routes.borrow_mut();
+        let route = routes.entry(key).or_default();
+        route.closes = false;
+        if route.idle.len() < self.options.idle_per_target_max {
+            route.idle.push((Instant::now(), connection));
         }
-        drop(connections);
+        route.changed.notify_one();
+        drop(routes);
         self.start_sweeping();
     }
 
+    /// Notes that the peer ended a connection after its exchange.
+    pub(super) fn closes(&self, key: &Key) {
+        if let Some(route) = self.routes.borrow_mut().get_mut(key) {
+            route.closes = true;
+            route.changed.notify_waiters();
+        }
+    }
+
     fn take(&self, key: &Key) -> Option<Connection> {
-        let mut connections = self.connections.borrow_mut();
-        let (since, connection) = connections.get_mut(key)?.pop()?;
+        let mut routes = self.routes.borrow_mut();
+        let (since, connection) = routes.get_mut(key)?.idle.pop()?;
         (since.elapsed() < self.options.idle).then_some(connection)
+    }
+
+    /// The leave to make a connection, or what to wait for.
+    fn may_connect(self: &Rc<Self>, key: &Key) -> Result<Connecting, Rc<Notify>> {
+        let mut routes = self.routes.borrow_mut();
+        let route = routes.entry(key.clone()).or_default();
+        if route.connecting >= CONNECTING_MAX && !route.closes {
+            return Err(Rc::clone(&route.changed));
+        }
+        route.connecting += 1;
+        Ok(Connecting { idle: Rc::clone(self), key: key.clone() })
     }
 
     // One task as long as anything is idle, so that nothing stays open behind a peer's close for long.
@@ -79,17 +119,32 @@ impl Idle {
             loop {
                 tokio::time::sleep(life).await;
                 let Some(idle) = idle.upgrade() else { return };
-                let mut connections = idle.connections.borrow_mut();
-                connections.retain(|_, list| {
-                    list.retain(|(since, _)| since.elapsed() < life);
-                    !list.is_empty()
+                let mut routes = idle.routes.borrow_mut();
+                routes.retain(|_, route| {
+                    route.idle.retain(|(since, _)| since.elapsed() < life);
+                    !route.idle.is_empty() || route.connecting > 0 || Rc::strong_count(&route.changed) > 1
                 });
-                if connections.is_empty() {
+                if routes.values().all(|route| route.idle.is_empty()) {
                     idle.sweeping.set(false);
                     return;
                 }
             }
         });
+    }
+}
+
+/// A connection that is being made; at its end, good or bad, the next one may be.
+struct Connecting {
+    idle: Rc<Idle>,
+    key: Key,
+}
+
+impl Drop for Connecting {
+    fn drop(&mut self) {
+        if let Some(route) = self.idle.routes.borrow_mut().get_mut(&self.key) {
+            route.connecting = route.connecting.saturating_sub(1);
+            route.changed.notify_one();
+        }
     }
 }
 
@@ -99,22 +154,32 @@ pub struct Pool(Rc<Idle>);
 impl Pool {
     /// An empty pool; it belongs to the thread that makes it, inside of a worker's runtime.
     pub fn new(options: PoolOptions) -> Rc<Self> {
-        let (connections, sweeping) = (RefCell::default(), Cell::new(false));
-        Rc::new(Self(Rc::new(Idle { options, connections, sweeping })))
+        let (routes, sweeping) = (RefCell::default(), Cell::new(false));
+        Rc::new(Self(Rc::new(Idle { options, routes, sweeping })))
     }
 
     /// An idle connection that still stands, or a new one. `limit` is for connecting to each address in turn, with
     /// its TLS handshake. Under TLS the caller checks the server's certificates before sending, each time.
     pub async fn acquire(&self, target: &Target, limit: Duration) -> Result<ClientConnection, HttpError> {
-        for &address in &target.addresses {
-            let key = Key::new(target, address)?;
-            while let Some(mut connection) = self.0.take(&key) {
-                if connection.is_idle_and_open().await {
-                    return Ok(ClientConnection::new(connection, key, Rc::downgrade(&self.0), true));
+        let deadline = Instant::now() + limit;
+        loop {
+            for &address in &target.addresses {
+                let key = Key::new(target, address)?;
+                while let Some(mut connection) = self.0.take(&key) {
+                    if connection.is_idle_and_open().await {
+                        return Ok(ClientConnection::new(connection, key, Rc::downgrade(&self.0), true));
+                    }
+                }
+            }
+            let Some(&first) = target.addresses.first() else { return self.connect(target, limit).await };
+            match self.0.may_connect(&Key::new(target, first)?) {
+                Ok(_connecting) => return Box::pin(self.connect(target, limit)).await,
+                Err(changed) => {
+                    let waited = tokio::time::timeout_at(deadline, changed.notified()).await;
+                    waited.map_err(|_| HttpError::Timeout(Wait::Connect))?;
                 }
             }
         }
-        self.connect(target, limit).await
     }
 
     /// A new connection, whatever is idle: for the one resend that a failed reused connection permits.
@@ -125,6 +190,6 @@ impl Pool {
 
     /// Idle connections at the moment.
     pub fn idle(&self) -> usize {
-        self.0.connections.borrow().values().map(Vec::len).sum()
+        self.0.routes.borrow().values().map(|route| route.idle.len()).sum()
     }
 }

@@ -199,33 +199,33 @@ fn a_full_queue_refuses_at_once() {
 }
 
 #[test]
-fn only_a_busy_key_with_several_callers_lingers() {
+fn a_key_lingers_until_its_share_of_a_core_is_kept() {
     let config = BatchConfig { linger_us_max: 2000, cpu_share_percent: 50, ..BatchConfig::default() };
     let began = Instant::now();
     let took = Duration::from_micros(1000);
-    let pace = |requests| Pace { last: Some((began, took)), requests, contention: 0.0 };
+    let pace = || Pace { last: Some((began, took)), contention: 0.0 };
     let after = |micros| began + Duration::from_micros(micros);
-    assert_eq!(linger(&config, &Pace::default(), 5, began), Duration::ZERO, "first signature");
-    assert_eq!(linger(&config, &pace(1), 1, after(1000)), Duration::ZERO, "one caller after the other");
-    assert_eq!(linger(&config, &pace(8), 1, after(1000)), Duration::from_micros(1000), "half of a core");
-    assert_eq!(linger(&config, &pace(1), 2, after(1500)), Duration::from_micros(500));
-    assert_eq!(linger(&config, &pace(8), 8, after(2500)), Duration::ZERO, "the share is kept already");
-    let contended = BatchConfig { linger_us_max: 10_000, busy_cpu_share_percent: 10, ..config };
-    let pace_of = |contention| Pace { contention, ..pace(8) };
+    assert_eq!(linger(&config, &Pace::default(), began), Duration::ZERO, "first signature");
+    assert_eq!(linger(&config, &pace(), after(1000)), Duration::from_micros(1000), "half of a core");
+    assert_eq!(linger(&config, &pace(), after(1500)), Duration::from_micros(500));
     assert_eq!(
-        linger(&contended, &pace_of(1.0), 8, after(1000)),
+        linger(&config, &pace(), after(2000)),
+        Duration::ZERO,
+        "a lone caller: the other server signed"
+    );
+    assert_eq!(linger(&config, &pace(), after(2500)), Duration::ZERO, "the share is kept already");
+    let contended = BatchConfig { linger_us_max: 10_000, busy_cpu_share_percent: 10, ..config };
+    let pace_of = |contention| Pace { contention, ..pace() };
+    assert_eq!(
+        linger(&contended, &pace_of(1.0), after(1000)),
         Duration::from_micros(9000),
         "cores are scarce"
     );
-    assert_eq!(
-        linger(&contended, &pace_of(0.0), 8, after(1000)),
-        Duration::from_micros(1000),
-        "cores are free"
-    );
+    assert_eq!(linger(&contended, &pace_of(0.0), after(1000)), Duration::from_micros(1000), "cores are free");
     let short = BatchConfig { linger_us_max: 100, ..config };
-    assert_eq!(linger(&short, &pace(8), 8, after(1000)), Duration::from_micros(100), "never longer");
+    assert_eq!(linger(&short, &pace(), after(1000)), Duration::from_micros(100), "never longer");
     let never = BatchConfig { linger_us_max: 0, ..config };
-    assert_eq!(linger(&never, &pace(8), 8, after(1000)), Duration::ZERO);
+    assert_eq!(linger(&never, &pace(), after(1000)), Duration::ZERO);
 }
 
 #[test]
