@@ -193,3 +193,24 @@ impl Pool {
         self.0.routes.borrow().values().map(|route| route.idle.len()).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_makes_few_connections_at_once_unless_the_peer_closes_each() {
+        let pool = Pool::new(PoolOptions::default());
+        let key = Key { address: ([127, 0, 0, 1], 5500).into(), tls: None };
+        let mut connecting: Vec<Connecting> = (0..CONNECTING_MAX)
+            .map(|_| pool.0.may_connect(&key).unwrap_or_else(|_| panic!("below the bound")))
+            .collect();
+        assert!(pool.0.may_connect(&key).is_err(), "the others wait");
+        connecting.pop();
+        let next = pool.0.may_connect(&key);
+        assert!(next.is_ok(), "one was made");
+        assert!(pool.0.may_connect(&key).is_err());
+        pool.0.closes(&key);
+        assert!(pool.0.may_connect(&key).is_ok(), "nothing will become idle");
+    }
+}
