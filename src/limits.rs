@@ -91,8 +91,9 @@ pub const XML_NAMESPACE_BYTES_MAX: usize = 1024;
 pub const XML_NODES_MAX: usize = 1_000_000;
 /// A body is kept in memory up to this size and spooled to an unlinked file above it.
 pub const SPOOL_MEMORY_BYTES_MAX: usize = 256 * 1024;
-/// An archive of the message log, or a download of several containers, as a file; official servers close theirs at 32 MiB.
-pub const ARCHIVE_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// An archive of the message log, or a download of several containers, as a file, and what its entries hold; official
+/// servers close theirs at 32 MiB. File, entries and one container unpacked must fit into 512 MiB of memory.
+pub const ARCHIVE_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Entries of such an archive (the most that the format can count).
 pub const ARCHIVE_ENTRIES_MAX: usize = 65_535;
 /// Records that the archiver plans at once; the last archive of each such batch is closed, as official servers do.

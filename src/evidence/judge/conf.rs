@@ -81,8 +81,11 @@ fn read_zip(bytes: &Bytes) -> Result<(String, Vec<Part>), String> {
 /// The operating system's.
 pub fn read_bounded(path: &Path, bytes_max: usize) -> std::io::Result<Option<Bytes>> {
     let file = File::open(path)?;
+    let expected = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    if expected > bytes_max {
+        return Ok(None);
+    }
     // Made in one piece: growing step by step would hold it twice.
-    let expected = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).min(bytes_max);
     let mut bytes = Vec::with_capacity(expected + 1);
     file.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() <= bytes_max).then(|| bytes.into()))
