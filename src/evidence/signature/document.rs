@@ -159,9 +159,11 @@ fn unsigned_properties<'d>(unsigned: Node<'d>) -> Read<Node<'d>> {
 // Values are in elements without child elements, and there is no other text.
 fn only_binaries(values: Node<'_>) -> Read<()> {
     for value in children_of(values)? {
+        let is_list =
+            matches!(value.local(), "OCSPValues" | "CRLValues") && value.namespace().starts_with(XADES_ANY);
         if value.local().starts_with("Encapsulated") {
             binary(value)?;
-        } else if children_of(value)?.any(|inner| !inner.local().starts_with("Encapsulated")) {
+        } else if !is_list || children_of(value)?.any(|inner| !inner.local().starts_with("Encapsulated")) {
             return Err(malformed("an unknown kind of certificate or revocation value"));
         }
     }

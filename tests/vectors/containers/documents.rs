@@ -51,6 +51,7 @@ fn accepts_no_document_with_more_in_it() {
             ),
             ("text among the OCSP answers", "</xades:OCSPValues>", "x"),
             ("something among the OCSP answers", "</xades:OCSPValues>", "<x/>"),
+            ("something among the revocation values", "</xades:RevocationValues>", "<x/>"),
             ("text at the time-stamp", "<xades:EncapsulatedTimeStamp>", "x"),
             ("something at the time-stamp", "</xades:SignatureTimeStamp>", "<x/>"),
         ] {
