@@ -171,8 +171,12 @@ impl Pool {
                     }
                 }
             }
-            let Some(&first) = target.addresses.first() else { return self.connect(target, limit).await };
-            match self.0.may_connect(&Key::new(target, first)?) {
+            // Of several addresses nobody knows which one will become idle, and a dead one among them must not make the
+            // others wait for its timeout.
+            let &[only] = target.addresses.as_slice() else {
+                return Box::pin(self.connect(target, limit)).await;
+            };
+            match self.0.may_connect(&Key::new(target, only)?) {
                 Ok(_connecting) => return Box::pin(self.connect(target, limit)).await,
                 Err(changed) => {
                     let waited = tokio::time::timeout_at(deadline, changed.notified()).await;
