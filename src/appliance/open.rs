@@ -33,7 +33,8 @@ pub(super) async fn open_registry(
     if let Some(folder) = config.registry.parent() {
         std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
     }
-    let mut db = RegistryDb::open(&config.registry).await.map_err(|error| failed(&error))?;
+    let db = RegistryDb::open(&config.registry).await.map_err(|error| failed(&error))?;
+    let mut db = db.with_owner(config.server_id.owner().client());
     let registry = Arc::new(ArcSwap::from_pointee(db.load().await.map_err(|error| failed(&error))?));
     tracing::info!(clients = registry.load().clients().len(), "registry loaded");
     let health = Arc::clone(health);

@@ -76,6 +76,24 @@ async fn a_declaration_makes_the_round_trip_through_the_database() {
 }
 
 #[tokio::test]
+async fn the_owner_is_a_client_of_a_running_server_whether_it_was_declared_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let owner = ClientId::new("LAB", "GOV", "300", None).unwrap();
+    let serving = async || database(&folder).await.with_owner(owner.clone()).load().await.unwrap();
+    let implied = serving().await;
+    assert!(implied.client(&owner).unwrap().is_registered());
+    assert_eq!(implied.client(&owner).unwrap().connection_type, ConnectionType::SslAuth);
+    let declared = "[[client]]\nid = \"LAB/GOV/300\"\nconnection = \"NOSSL\"\n";
+    database(&folder).await.apply(parse(declared), false).await.unwrap();
+    let after = serving().await;
+    assert_eq!(after.clients().len(), 1);
+    assert_eq!(after.client(&owner).unwrap().connection_type, ConnectionType::NoSsl);
+    // It is never stored.
+    database(&folder).await.apply(Vec::new(), false).await.unwrap();
+    assert!(database(&folder).await.load().await.unwrap().clients().is_empty());
+}
+
+#[tokio::test]
 async fn applying_tells_exactly_what_changes_and_nothing_twice() {
     let folder = tempfile::tempdir().unwrap();
     let mut database = database(&folder).await;

@@ -11,6 +11,7 @@ use sqlx::{ConnectOptions, Connection};
 use thiserror::Error;
 
 use super::registry_rows::{read_clients, write_client};
+use crate::message::ClientId;
 use crate::registry::{Change, Client, Registry, RegistryError, changes};
 
 /// How often a running server looks whether the registry has changed.
@@ -36,6 +37,7 @@ pub enum RegistryDbError {
 /// One connection to the registry database.
 pub struct RegistryDb {
     connection: SqliteConnection,
+    implied: Option<ClientId>,
 }
 
 impl RegistryDb {
@@ -50,13 +52,20 @@ impl RegistryDb {
             .disable_statement_logging();
         let mut connection = options.connect().await?;
         migrator().run_direct(&mut connection).await?;
-        Ok(Self { connection })
+        Ok(Self { connection, implied: None })
+    }
+
+    /// From now on every state that is read has the owner of the security server among its clients, with nothing but
+    /// the defaults where it was not declared: other servers address its monitoring services to the owner.
+    pub fn with_owner(mut self, owner: ClientId) -> Self {
+        self.implied = Some(owner);
+        self
     }
 
     /// The present state.
     pub async fn load(&mut self) -> Result<Registry, RegistryDbError> {
         let mut transaction = self.connection.begin().await?;
-        let registry = load(&mut transaction).await?;
+        let registry = load(&mut transaction, self.implied.as_ref()).await?;
         transaction.rollback().await?;
         Ok(registry)
     }
@@ -69,7 +78,7 @@ impl RegistryDb {
         dry_run: bool,
     ) -> Result<Vec<Change>, RegistryDbError> {
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        let before = load(&mut transaction).await?;
+        let before = load(&mut transaction, None).await?;
         let after = Registry::new(clients, before.generation() + 1)?;
         let changes = changes(&before, &after);
         if dry_run || changes.is_empty() {
@@ -130,10 +139,16 @@ impl RegistryDb {
     }
 }
 
-async fn load(connection: &mut SqliteConnection) -> Result<Registry, RegistryDbError> {
+async fn load(
+    connection: &mut SqliteConnection,
+    implied: Option<&ClientId>,
+) -> Result<Registry, RegistryDbError> {
     let generation: i64 =
         sqlx::query_scalar("SELECT generation FROM state WHERE id = 1").fetch_one(&mut *connection).await?;
-    let clients = read_clients(connection).await?;
+    let mut clients = read_clients(connection).await?;
+    if let Some(owner) = implied.filter(|owner| clients.iter().all(|client| client.id != **owner)) {
+        clients.push(Client::undeclared(owner.clone()));
+    }
     Ok(Registry::new(clients, u64::try_from(generation).unwrap_or(0))?)
 }
 

@@ -118,6 +118,20 @@ pub struct Client {
 }
 
 impl Client {
+    /// A registered client of which nothing was declared: it has no services, and its information systems can prove
+    /// themselves by the server's own certificate only.
+    pub fn undeclared(id: ClientId) -> Self {
+        Self {
+            id,
+            status: ClientStatus::Registered,
+            connection_type: ConnectionType::SslAuth,
+            certificates: BTreeSet::new(),
+            services: Vec::new(),
+            endpoints: Vec::new(),
+            local_groups: Vec::new(),
+        }
+    }
+
     /// Is `der` one of the certificates of its information systems?
     pub fn has_certificate(&self, der: &[u8]) -> bool {
         self.certificates.contains(der)
