@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -84,6 +85,20 @@ impl Connection {
             }
         };
         Ok(Self { stream, input: Vec::new() })
+    }
+
+    /// The server has ended it, or sent what nobody asked for.
+    pub fn is_closed(&self) -> bool {
+        let waits = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        match &self.stream {
+            // No call into the kernel where nothing has come.
+            Stream::Plain(tcp) => !tcp.try_read(&mut [0]).is_err_and(waits),
+            // A ticket may wait there, which is no end.
+            Stream::Tls(tls) => {
+                let peeked = socket2::SockRef::from(tls.get_ref().0).peek(&mut [MaybeUninit::uninit()]);
+                !peeked.map_or_else(waits, |length| length > 0)
+            }
+        }
     }
 
     /// Sends a request and reads the whole answer.

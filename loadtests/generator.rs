@@ -262,6 +262,8 @@ async fn exchange(state: &State, index: u32, class: u8) -> std::io::Result<Judge
         let taken = state.idle.borrow_mut().pop();
         match taken {
             Some((since, _)) if since.elapsed() > IDLE_MAX => {}
+            // As every client that keeps connections does before it uses one again.
+            Some((_, connection)) if connection.is_closed() => {}
             Some((_, connection)) => break Some(connection),
             None => break None,
         }

@@ -290,6 +290,7 @@ mod tests {
             callers: Some(1),
             offered_per_second: None,
             measured: true,
+            searching: false,
             seconds: 1.0,
             figures,
             servers: vec![server.clone(), server],

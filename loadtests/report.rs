@@ -12,6 +12,7 @@ use crate::proof::Proof;
 use crate::recorder::{Figures, Latency};
 use crate::scenario::Scenario;
 pub use crate::server_report::ServerReport;
+use crate::system::Changes;
 
 /// Two decimals are more than such figures mean.
 pub fn round(value: f64) -> f64 {
@@ -40,6 +41,9 @@ pub struct PhaseReport {
     pub measured: bool,
     /// Length in seconds.
     pub seconds: f64,
+    /// A step of the search for the knee, which goes beyond it on purpose.
+    #[serde(skip)]
+    pub searching: bool,
     /// What the generator saw.
     #[serde(flatten)]
     pub figures: Figures,
@@ -147,6 +151,8 @@ pub struct Report {
     pub phases: Vec<PhaseReport>,
     /// The logs' judgement; absent when their servers are not ours.
     pub proof: Option<Proof>,
+    /// Servers that were restarted and upgraded meanwhile.
+    pub changes: Changes,
     /// The same load without signing and log.
     pub null: NullColumn,
     /// Exchanges per second in relation to the null column, at the knee where a sweep looked for it.
@@ -166,8 +172,16 @@ impl Report {
         let (failed, wrong) = (all(|figures| figures.failed), all(|figures| figures.wrong));
         self.refused = all(|figures| figures.refused);
         // A sweep goes beyond the knee on purpose, where refusals are what is wanted.
-        let accepted = scenario.accept.refusals || scenario.sweep.is_some();
-        self.errors = failed + wrong + if accepted { 0 } else { self.refused };
+        let refused = match (scenario.accept.refusals, scenario.sweep.is_some(), self.changes.any()) {
+            (true, ..) | (false, true, false) => 0,
+            // Where servers are restarted and upgraded nothing may be refused for it.
+            (false, true, true) => {
+                let of_phases = self.phases.iter().filter(|phase| !phase.searching);
+                of_phases.map(|phase| phase.figures.refused).sum()
+            }
+            (false, false, _) => self.refused,
+        };
+        self.errors = failed + wrong + refused;
         self.one_caller = self.alone();
         let Some(phase) = self.phases.iter_mut().rev().find(|phase| phase.measured) else { return };
         for (server, calls) in phase.servers.iter_mut().zip(calls) {
@@ -251,6 +265,7 @@ impl Report {
             reasons.push(format!("{} of {} right answers are proved", proof.verified, proof.required));
             reasons.extend(proof.failures.iter().cloned());
         }
+        reasons.extend(self.changes.failures.iter().cloned());
         if self.phases.iter().all(|phase| phase.figures.right == 0) {
             reasons.push("nothing was exchanged".to_owned());
         }

@@ -144,6 +144,7 @@ impl<'a> Run<'a> {
             signature_us: self.costs.as_ref().map_or(0.0, Costs::sign_us).round(),
             phases: self.phases,
             proof,
+            changes: self.system.as_ref().map(|system| system.changes().clone()).unwrap_or_default(),
             null: NullColumn::default(),
             ratio_to_null: None,
             ratio_to_null_of: String::new(),
@@ -248,6 +249,7 @@ impl<'a> Run<'a> {
         (self.say)(&told(rate, &figures, errors, follows));
         let name = format!("{name} {rate:.0}/s");
         self.record(&name, false, &plan, figures, (before, own)).await;
+        self.phases.iter_mut().last().into_iter().for_each(|phase| phase.searching = true);
         Ok((follows, achieved))
     }
 
@@ -281,6 +283,7 @@ impl<'a> Run<'a> {
             offered_per_second: plan.offered().map(crate::report::round),
             measured,
             seconds: plan.length.as_secs_f64(),
+            searching: false,
             servers: servers.collect(),
             figures,
             generator_cpu_us: per_exchange(0),

@@ -62,6 +62,8 @@ pub struct System {
     pub signatures_per_second: u32,
     /// Are the bodies logged?
     pub log_bodies: bool,
+    /// The harness holds the servers' ports, as a service manager does, so that they outlive processes.
+    pub hold_sockets: bool,
     /// Repeat the last measured phase for a moment to count system calls, where that is possible?
     pub count_calls: bool,
     /// Lines for every server's configuration file.
@@ -78,6 +80,7 @@ impl Default for System {
             service_delay_ms: 0,
             signatures_per_second: 0,
             log_bodies: true,
+            hold_sockets: false,
             count_calls: true,
             config: String::new(),
         }
@@ -228,6 +231,12 @@ pub struct Event {
     /// What.
     #[serde(rename = "do")]
     pub action: Action,
+    /// How often …
+    #[serde(default = "one_usize")]
+    pub times: usize,
+    /// … and how far apart.
+    #[serde(default)]
+    pub every_seconds: f64,
 }
 
 /// What happens.
@@ -241,6 +250,12 @@ pub enum Action {
     TsaWorks,
     KillProvider,
     KillConsumer,
+    /// Stops a server in order and starts it again.
+    RestartProvider,
+    RestartConsumer,
+    /// Lets a server hand over to a new process of its program.
+    UpgradeProvider,
+    UpgradeConsumer,
     /// From now on, every so many answers are altered between the consumer's server and the client.
     TamperBodies,
     /// The same with a header field that only the log can contradict.
@@ -290,6 +305,7 @@ impl Scenario {
             sweep.from *= args.scale;
             sweep.step_seconds *= args.stretch;
         }
+        scenario.events = scenario.events.iter().flat_map(Event::repeated).collect();
         for event in &mut scenario.events {
             event.at_seconds *= args.stretch;
         }
@@ -317,6 +333,17 @@ impl Scenario {
             return Err("nothing is sent: there is neither a phase nor a sweep".to_owned());
         }
         Ok(())
+    }
+}
+
+impl Event {
+    fn repeated(&self) -> impl Iterator<Item = Self> {
+        let (first, times) = (self.clone(), self.times);
+        (0..times).map(move |time| Self {
+            at_seconds: first.at_seconds + time as f64 * first.every_seconds,
+            times: 1,
+            ..first.clone()
+        })
     }
 }
 

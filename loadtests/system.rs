@@ -29,6 +29,28 @@ pub struct System {
     tamper: Option<Tamper>,
     killed: Vec<usize>,
     backend: Backend,
+    /// Restarts and upgrades so far.
+    changes: Changes,
+}
+
+impl Changes {
+    /// Was there one?
+    pub fn any(&self) -> bool {
+        self.restarts + self.upgrades > 0
+    }
+}
+
+/// Servers that were restarted and upgraded under load.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Changes {
+    /// Stopped in order and started again.
+    pub restarts: usize,
+    /// Handed over to a new process.
+    pub upgrades: usize,
+    /// From the order until the new process answers: longest, in milliseconds.
+    pub longest_ms: u64,
+    /// Those that did not go as they should.
+    pub failures: Vec<String>,
 }
 
 impl System {
@@ -65,6 +87,9 @@ impl System {
             std::fs::write(limit, settings.signatures_per_second.to_string()).map_err(|e| e.to_string())?;
         }
         for index in 0..settings.servers {
+            if settings.hold_sockets {
+                ecosystem.server_mut(index).hold_sockets().map_err(|e| e.to_string())?;
+            }
             say(&format!("starting {}", ecosystem.server(index).plan().code));
             ecosystem.server_mut(index).start().map_err(|e| e.to_string())?;
         }
@@ -80,7 +105,8 @@ impl System {
             }
             false => None,
         };
-        Ok(Self { ecosystem, tamper, killed: Vec::new(), backend })
+        let (killed, changes) = (Vec::new(), Changes::default());
+        Ok(Self { ecosystem, tamper, killed, backend, changes })
     }
 
     /// The sandbox.
@@ -143,6 +169,10 @@ impl System {
             Action::TsaWorks => stations.tsa.set_fault(Fault::None),
             Action::KillProvider => self.kill(1).await,
             Action::KillConsumer => self.kill(0).await,
+            Action::RestartConsumer => self.change(0, false).await,
+            Action::RestartProvider => self.change(1, false).await,
+            Action::UpgradeConsumer => self.change(0, true).await,
+            Action::UpgradeProvider => self.change(1, true).await,
             Action::TamperBodies => self.tamper_with(Tampering::Bodies),
             Action::TamperHashes => self.tamper_with(Tampering::Hashes),
         }
@@ -159,6 +189,27 @@ impl System {
     /// Was this server killed by the scenario?
     pub fn is_killed(&self, index: usize) -> bool {
         self.killed.contains(&index)
+    }
+
+    /// Restarts and upgrades so far.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    async fn change(&mut self, index: usize, upgrade: bool) {
+        let began = std::time::Instant::now();
+        let server = self.ecosystem.server_mut(index);
+        let result = match upgrade {
+            true => match server.upgrade().await {
+                Ok(()) => server.wait_ready().await,
+                failed => failed,
+            },
+            false => server.restart().await,
+        };
+        let changes = &mut self.changes;
+        *(if upgrade { &mut changes.upgrades } else { &mut changes.restarts }) += 1;
+        changes.longest_ms = changes.longest_ms.max(began.elapsed().as_millis() as u64);
+        changes.failures.extend(result.err().map(|error| error.to_string()));
     }
 
     async fn kill(&mut self, index: usize) {

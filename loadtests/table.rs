@@ -48,6 +48,18 @@ pub fn render(report: &Report) -> String {
             alone.p50_ms, alone.floor_ms, alone.ratio
         );
     }
+    if report.changes.any() {
+        let changes = &report.changes;
+        let _ = writeln!(
+            out,
+            "\nunder load: {} restarts and {} upgrades, {} of them failed; the longest took {} ms; {} exchanges failed",
+            changes.restarts,
+            changes.upgrades,
+            changes.failures.len(),
+            changes.longest_ms,
+            report.errors
+        );
+    }
     out.push('\n');
     crate::null_table::text(&mut out, report);
     out.push('\n');

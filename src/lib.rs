@@ -15,6 +15,7 @@
 //! * [`config`]: the server's own configuration file.
 //!
 //! Planes:
+//! * [`host`]: the service manager, sockets that it holds, the bounds of the control group.
 //! * [`worker`]: pinned io_uring (or epoll) threads: listeners, connections, TLS, HTTP/1.1.
 //! * [`signer`]: tokens and the batcher.
 //! * [`log`]: the message log: segments, recovery, search, time-stamping.
@@ -30,6 +31,7 @@ pub mod control;
 pub mod crypto;
 pub mod evidence;
 pub mod exchange;
+pub mod host;
 pub mod limits;
 pub mod log;
 pub mod message;

@@ -39,6 +39,13 @@ impl Finding {
 
 /// Looks at everything that `hermod run` needs, in the order in which it needs it.
 pub fn examine(config: &Config, clock: SharedClock) -> Vec<Finding> {
+    let mut findings = examine_beside(config, clock);
+    ports(config, &mut findings);
+    findings
+}
+
+/// The same beside a running server, or where somebody else holds the ports: all but these.
+pub fn examine_beside(config: &Config, clock: SharedClock) -> Vec<Finding> {
     let now = clock.now();
     let mut findings = Vec::new();
     let global_conf = trust(config, now, &mut findings);
@@ -46,7 +53,6 @@ pub fn examine(config: &Config, clock: SharedClock) -> Vec<Finding> {
     registry(config, &global_conf, &mut findings);
     message_log(config, &mut findings);
     timestamping(config, &global_conf, &mut findings);
-    ports(config, &mut findings);
     runtime(config, &mut findings);
     findings
 }

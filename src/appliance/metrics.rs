@@ -37,24 +37,50 @@ impl Fetchers {
     }
 }
 
-/// Opens the admin port, where one is configured.
+/// The admin port while it is served.
+pub(super) struct AdminPort {
+    task: tokio::task::JoinHandle<()>,
+    socket: std::net::TcpListener,
+}
+
+impl AdminPort {
+    /// The socket once more, for a successor.
+    pub(super) fn duplicate(&self) -> Option<std::net::TcpListener> {
+        self.socket.try_clone().ok()
+    }
+}
+
+impl Drop for AdminPort {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Opens the admin port, where one is configured; `held` listens on it already.
 pub(super) fn serve(
     control: &tokio::runtime::Runtime,
     shared: Arc<Shared>,
     fetchers: Fetchers,
-) -> Result<(), StartError> {
-    let Some(address) = shared.config.admin.listen else { return Ok(()) };
+    held: Option<std::net::TcpListener>,
+) -> Result<Option<AdminPort>, StartError> {
+    let Some(address) = shared.config.admin.listen else { return Ok(None) };
     let health = Arc::clone(&shared.health);
     let source = Arc::new(move || render(&shared, &fetchers));
-    let admin = Admin::bind(address, source, Arc::new(move |on| health.set_maintenance(on)))
-        .map_err(|error| format!("admin port {address} cannot be opened: {error}"))?;
+    let switch = Arc::new(move |on| health.set_maintenance(on));
+    let failed = |error: std::io::Error| format!("admin port {address} cannot be opened: {error}");
+    let admin = match held {
+        Some(socket) => Admin::on(socket, source, switch),
+        None => Admin::bind(address, source, switch),
+    };
+    let admin = admin.map_err(failed)?;
+    let socket = admin.duplicate().map_err(failed)?;
     tracing::info!(%address, "metrics at /metrics");
-    control.spawn(async move {
+    let task = control.spawn(async move {
         if let Err(error) = admin.serve().await {
             tracing::error!(%error, "metrics are not served any more");
         }
     });
-    Ok(())
+    Ok(Some(AdminPort { task, socket }))
 }
 
 fn render(shared: &Shared, fetchers: &Fetchers) -> String {

@@ -1,13 +1,16 @@
 //! Opens what the appliance consists of: trust at hand, registry, tokens, log.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::bounds::Bounds;
 use super::{InternalTls, StartError, load_or_make};
 use crate::config::{Config, Pin, Token as TokenKind};
 use crate::control::{RegistryDb, SharedTrust};
 use crate::exchange::HealthSwitches;
+use crate::host;
 use crate::log::{LogConfig, LogHandle};
 use crate::registry::Registry;
 use crate::signer::{BatchConfig, OfficialToken, SignerHandle, SoftwareToken, Token};
@@ -42,20 +45,31 @@ pub(super) async fn open_registry(
     Ok(registry)
 }
 
-/// The PIN that the configuration gives or names.
+/// The credential of the service manager that is the PIN where the configuration names none.
+const PIN_CREDENTIAL: &str = "pin";
+
+/// The PIN that the configuration gives or names, else the credential `pin`.
 ///
 /// # Errors
 /// A line of text: there is none, or its file cannot be read.
 pub fn read_pin(config: &Config) -> Result<String, StartError> {
     match &config.signer.pin {
         Some(Pin::Text(pin)) => Ok(pin.clone()),
-        Some(Pin::File(file)) => {
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| format!("PIN file {} cannot be read: {error}", file.display()))?;
-            Ok(text.lines().next().unwrap_or_default().to_string())
-        }
-        None => Err("no PIN: give signer.pin_file or signer.pin in the configuration".into()),
+        Some(Pin::File(file)) => Ok(first_line(file)?),
+        None => match host::credential(PIN_CREDENTIAL) {
+            Some(file) => Ok(first_line(&file)?),
+            None => Err(format!(
+                "no PIN: give signer.pin_file or signer.pin in the configuration, or the credential {PIN_CREDENTIAL}"
+            )
+            .into()),
+        },
     }
+}
+
+fn first_line(file: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("PIN file {} cannot be read: {error}", file.display()))?;
+    Ok(text.lines().next().unwrap_or_default().to_string())
 }
 
 /// The token that the configuration names.
@@ -105,10 +119,10 @@ pub(super) fn internal_tls(config: &Config) -> Result<Option<InternalTls>, Start
     Ok(Some(load_or_make(&config.tls.internal, &config.tls.internal_password, name)?))
 }
 
-pub(super) fn spools(config: &Config) -> Result<SpoolSpace, StartError> {
+pub(super) fn spools(config: &Config, bounds: &Bounds) -> Result<SpoolSpace, StartError> {
     let directory = config.root.join("spool");
     std::fs::create_dir_all(&directory)
         .map_err(|error| format!("spool directory {}: {error}", directory.display()))?;
-    let (memory, disk) = (config.limits.memory_bytes_max, config.limits.spool_bytes_max);
+    let (memory, disk) = (bounds.message_bytes, config.limits.spool_bytes_max);
     Ok(SpoolSpace::new(directory, Budget::new(memory), Budget::new(disk)))
 }

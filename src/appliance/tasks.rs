@@ -22,8 +22,11 @@ use crate::time::SharedClock;
 /// with what is at hand.
 const FIRST_LOOK_MAX: Duration = Duration::from_secs(5);
 
+/// The same where a valid configuration is at hand.
+const RENEWAL_MAX: Duration = Duration::from_millis(300);
+
 /// Starts the tasks of the control plane. The first global configuration and OCSP answers are waited for, for a
-/// bounded time, so that the first message finds them.
+/// bounded time, so that the first message finds them; not at all in a `hurry`, where there are some from before.
 #[allow(clippy::too_many_arguments)]
 pub(super) fn start_control(
     control: &tokio::runtime::Runtime,
@@ -34,6 +37,7 @@ pub(super) fn start_control(
     log: &LogHandle,
     authentication: &Arc<ArcSwapOption<Authentication>>,
     fetchers: &Fetchers,
+    hurry: bool,
 ) -> Arc<dyn crate::exchange::StampNow> {
     let randomness = Arc::new(SystemRandomness);
     let mut client = ConfigurationClient::new(
@@ -58,8 +62,17 @@ pub(super) fn start_control(
         config.timestamp.records_max,
     ));
     let (own, watched) = tokio::sync::watch::channel(own_certificates(signer));
+    let mut looked = false;
     control.block_on(async {
-        if tokio::time::timeout(FIRST_LOOK_MAX, client.update_once()).await.is_err() {
+        // What is at hand from before is still good: a restart must not wait for others.
+        let at_hand = trust.load().global_conf.check_valid(clock.now()).is_ok();
+        let patience = match at_hand {
+            true if hurry => Duration::ZERO,
+            true => RENEWAL_MAX,
+            false => FIRST_LOOK_MAX,
+        };
+        looked = tokio::time::timeout(patience, client.update_once()).await.is_ok();
+        if !looked && !at_hand {
             tracing::warn!("the configuration sources are slow; starting with what is at hand");
         }
         let certificates = own.borrow().clone();
@@ -67,7 +80,12 @@ pub(super) fn start_control(
         let _ = tokio::time::timeout(FIRST_LOOK_MAX, first).await;
     });
     let _ = authentication::refresh(signer, &config.server_id, authentication);
-    control.spawn(client.run());
+    control.spawn(async move {
+        if !looked {
+            client.update_once().await;
+        }
+        client.run().await;
+    });
     control.spawn(ocsp.run(watched));
     control.spawn(authentication::keep(signer.clone(), config.server_id.clone(), Arc::clone(authentication)));
     control.spawn(stamping::keep_provider_known(log.clone(), Arc::clone(&tsa)));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::appliance::{Finding, examine};
+use crate::appliance::{Finding, examine, examine_beside};
 use crate::config::{Config, DEFAULT_FILE};
 use crate::time::SystemClock;
 
@@ -16,6 +16,9 @@ pub struct CheckArgs {
     /// The server's configuration file
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     config: PathBuf,
+    /// The server runs, or its ports are held by the service manager: do not look at them
+    #[arg(long)]
+    beside: bool,
 }
 
 /// Prints one line for each thing that was looked at: 0 when nothing would stop the server, 1 otherwise.
@@ -28,7 +31,8 @@ pub fn run(args: &CheckArgs) -> ExitCode {
         }
     };
     say!("fine    configuration: {} is complete; this is {}", args.config.display(), config.server_id);
-    let findings = examine(&config, Arc::new(SystemClock));
+    let look = if args.beside { examine_beside } else { examine };
+    let findings = look(&config, Arc::new(SystemClock));
     let mut stops = 0;
     for finding in &findings {
         let word = match finding {

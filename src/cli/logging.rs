@@ -1,13 +1,17 @@
 //! What the server tells its operator: to the journal under systemd, else to standard error.
 
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 /// Environment variable whose value goes before the configured level.
 pub const LEVEL_VARIABLE: &str = "HERMOD_LOG";
+
+/// Of this process's filter.
+static LEVEL: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// Starts logging for this process. `level` is that of the configuration file, in the syntax of `logging.level`; the
 /// environment variable [`LEVEL_VARIABLE`] goes before it. A second call does nothing.
@@ -17,6 +21,7 @@ pub fn start(level: &str) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new("info"), Some(error)),
     };
+    let (filter, handle) = reload::Layer::new(filter);
     let registry = tracing_subscriber::registry().with(filter);
     let journal = if stderr_is_the_journal() { tracing_journald::layer().ok() } else { None };
     let started = match journal {
@@ -27,10 +32,26 @@ pub fn start(level: &str) {
             registry.with(stderr.with_target(false)).try_init()
         }
     };
-    if started.is_ok()
-        && let Some(error) = mistake
-    {
-        tracing::warn!("the level \"{level}\" is not understood ({error}): logging at \"info\"");
+    if started.is_ok() {
+        let _ = LEVEL.set(handle);
+        if let Some(error) = mistake {
+            tracing::warn!("the level \"{level}\" is not understood ({error}): logging at \"info\"");
+        }
+    }
+}
+
+/// Changes the level of a process that logs already, as [`start`] would have set it. A level that is not understood
+/// changes nothing.
+pub fn set_level(level: &str) {
+    let level = std::env::var(LEVEL_VARIABLE).unwrap_or_else(|_| level.to_string());
+    match (EnvFilter::try_new(&level), LEVEL.get()) {
+        (Ok(filter), Some(handle)) => {
+            let _ = handle.reload(filter);
+        }
+        (Err(error), _) => {
+            tracing::warn!("the level \"{level}\" is not understood ({error}): it stays as it was")
+        }
+        _ => {}
     }
 }
 

@@ -14,10 +14,12 @@ pub mod log;
 pub mod logging;
 pub mod manage;
 pub mod registry;
+pub mod reload;
 pub mod run;
 pub mod sandbox;
 pub mod token;
 pub mod tune;
+pub mod upgrade;
 pub mod verify;
 
 use std::process::ExitCode;
@@ -39,6 +41,10 @@ struct Cli {
 enum Command {
     /// Run the security server
     Run(run::RunArgs),
+    /// Let the running server take over its configuration, keys and certificates as they are now
+    Reload(reload::ReloadArgs),
+    /// Let the running server hand over to this version, without losing a message
+    Upgrade(upgrade::UpgradeArgs),
     /// Say what would stop this server: configuration, keys, trust, ports
     Check(check::CheckArgs),
     /// Show and change local clients, services and access rights
@@ -63,6 +69,8 @@ enum Command {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::run(&args),
+        Command::Reload(args) => reload::run(&args),
+        Command::Upgrade(args) => upgrade::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Registry(args) => registry::run(&args),
         Command::Token(args) => token::run(&args),

@@ -32,9 +32,28 @@ impl Admin {
         metrics: MetricsSource,
         maintenance: MaintenanceSwitch,
     ) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
+        Self::on(TcpListener::bind(address)?, metrics, maintenance)
+    }
+
+    /// Takes a socket that listens already.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn on(
+        listener: TcpListener,
+        metrics: MetricsSource,
+        maintenance: MaintenanceSwitch,
+    ) -> std::io::Result<Self> {
         listener.set_nonblocking(true)?;
         Ok(Self { listener, metrics, maintenance })
+    }
+
+    /// The socket once more, for a successor.
+    ///
+    /// # Errors
+    /// When the system has no further descriptor.
+    pub fn duplicate(&self) -> std::io::Result<TcpListener> {
+        self.listener.try_clone()
     }
 
     /// Where it listens.

@@ -19,3 +19,8 @@ pub(super) fn acquire(directory: &Path) -> Result<File, LogError> {
         Err(error) => Err(LogError::Io(error.into())),
     }
 }
+
+/// Another process, or another part of this one, holds the lock of this log.
+pub fn is_in_use(directory: &Path) -> bool {
+    matches!(acquire(directory), Err(LogError::Locked { .. }))
+}

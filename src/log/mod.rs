@@ -44,6 +44,7 @@ pub use container::encoded_query_id;
 pub use counters::LogStatistics;
 pub use format::FrameKind;
 pub use handle::{LogConfig, LogHandle};
+pub use lock::is_in_use;
 pub use reader::LogReader;
 pub use record::{Body, Damage, Direction, DurableRecord, Record, RecordSummary, Stamp, StoredRecord};
 pub use search::Query;

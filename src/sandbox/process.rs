@@ -5,16 +5,19 @@
 //! stopped gracefully.
 
 use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 use super::client;
 use super::error::SandboxError;
 use super::files::ServerFiles;
-use super::plan::ServerPlan;
+use super::plan::{ServerPlan, ports};
+use crate::appliance::commands;
+use crate::host;
 
 /// How long a server may take from its start until it answers.
 const READY_MAX: Duration = Duration::from_secs(30);
@@ -28,12 +31,55 @@ pub struct SecurityServer {
     files: ServerFiles,
     binary: PathBuf,
     child: Option<Child>,
+    stdin: Option<ChildStdin>,
+    /// Process id of the server that has taken over from the child.
+    successor: Option<u32>,
+    /// Sockets of all ports, kept open whatever becomes of processes.
+    held: Vec<(String, TcpListener)>,
 }
+
+/// Connections that wait in a held socket.
+const BACKLOG: i32 = 4096;
 
 impl SecurityServer {
     /// A server that does not run yet.
     pub(super) fn new(plan: ServerPlan, files: ServerFiles, binary: PathBuf) -> Self {
-        Self { plan, files, binary, child: None }
+        Self { plan, files, binary, child: None, stdin: None, successor: None, held: Vec::new() }
+    }
+
+    /// Opens the ports here, once and for all, as a service manager does; processes that are started from now on get
+    /// them passed.
+    ///
+    /// # Errors
+    /// When a port cannot be opened.
+    pub fn hold_sockets(&mut self) -> Result<(), SandboxError> {
+        const NAMES: [&str; 6] = ["server", "ocsp", "consumer-http", "consumer-https", "admin", "health"];
+        for (name, port) in NAMES.into_iter().zip(ports::SECURITY_SERVER) {
+            let address = SocketAddr::from((self.plan.address, port));
+            let socket = listen(address).map_err(|e| self.error(format!("{address} cannot be held: {e}")))?;
+            self.held.push((name.to_owned(), socket));
+        }
+        Ok(())
+    }
+
+    /// Lets the running server hand over to its binary once more, as an upgrade does.
+    ///
+    /// # Errors
+    /// Why it has refused.
+    pub async fn upgrade(&mut self) -> Result<(), SandboxError> {
+        let (root, command) = (self.files.root(), commands::Command::Upgrade(self.binary.clone()));
+        let asked = tokio::task::spawn_blocking(move || commands::ask(&root, &command)).await;
+        let answer = asked.map_err(|e| self.error(e.to_string()))?.map_err(|e| self.error(e))?;
+        let pid = answer.rsplit(' ').next().and_then(|pid| pid.parse().ok());
+        self.successor = Some(pid.ok_or_else(|| self.error(format!("\"{answer}\" names no process")))?);
+        if let Some(mut child) = self.child.take() {
+            let status = tokio::time::timeout(STOP_MAX, child.wait()).await;
+            let status = status.map_err(|_| self.error("handed over and did not end".to_owned()))?;
+            if !status.as_ref().is_ok_and(std::process::ExitStatus::success) {
+                return Err(self.error(format!("handed over and ended with {status:?}")));
+            }
+        }
+        Ok(())
     }
 
     /// Who it is and where it listens.
@@ -53,7 +99,7 @@ impl SecurityServer {
 
     /// Process id while it runs.
     pub fn id(&self) -> Option<u32> {
-        self.child.as_ref().and_then(Child::id)
+        self.successor.or_else(|| self.child.as_ref().and_then(Child::id))
     }
 
     /// Starts the process. What it prints is appended to its output file.
@@ -65,7 +111,11 @@ impl SecurityServer {
         let file = File::options().create(true).append(true).open(&output);
         let file = file.map_err(SandboxError::file("write", &output))?;
         let second = file.try_clone().map_err(SandboxError::file("write", &output))?;
-        let child = Command::new(&self.binary)
+        let command = match self.held.is_empty() {
+            true => std::process::Command::new(&self.binary),
+            false => host::command_with(&self.binary, &self.held),
+        };
+        let mut child = Command::from(command)
             .arg("run")
             .arg("--config")
             .arg(self.files.config())
@@ -78,7 +128,8 @@ impl SecurityServer {
             .kill_on_drop(true)
             .spawn()
             .map_err(|e| self.error(format!("{} cannot be started: {e}", self.binary.display())))?;
-        self.child = Some(child);
+        self.stdin = child.stdin.take();
+        (self.child, self.successor) = (Some(child), None);
         Ok(())
     }
 
@@ -111,8 +162,11 @@ impl SecurityServer {
     /// # Errors
     /// When it had to be killed or ended with a failure.
     pub async fn stop(&mut self) -> Result<(), SandboxError> {
+        drop(self.stdin.take());
+        if let Some(successor) = self.successor.take() {
+            return self.wait_gone(successor).await;
+        }
         let Some(mut child) = self.child.take() else { return Ok(()) };
-        drop(child.stdin.take());
         match tokio::time::timeout(STOP_MAX, child.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(self.error(format!("ended with {status}"))),
@@ -124,8 +178,24 @@ impl SecurityServer {
         }
     }
 
+    // It is nobody's child any more.
+    async fn wait_gone(&self, pid: u32) -> Result<(), SandboxError> {
+        let began = Instant::now();
+        while is_alive(pid) {
+            if began.elapsed() > STOP_MAX {
+                kill_process(pid);
+                return Err(
+                    self.error(format!("did not stop within {} s and was killed", STOP_MAX.as_secs()))
+                );
+            }
+            tokio::time::sleep(POLL_PAUSE).await;
+        }
+        Ok(())
+    }
+
     /// Kills it on the spot (SIGKILL), as a power cut would.
     pub async fn kill(&mut self) {
+        self.successor.take().into_iter().for_each(kill_process);
         if let Some(mut child) = self.child.take() {
             // It may have ended by itself in the meantime, which is as good.
             let _ = child.kill().await;
@@ -144,6 +214,12 @@ impl SecurityServer {
 
     /// Has it ended by itself?
     fn exited(&mut self) -> Result<Option<std::process::ExitStatus>, SandboxError> {
+        if let Some(successor) = self.successor {
+            return match is_alive(successor) {
+                true => Ok(None),
+                false => Err(self.error("has ended".to_owned())),
+            };
+        }
         let status = match &mut self.child {
             Some(child) => child.try_wait(),
             None => return Err(self.error("is not running".to_owned())),
@@ -160,5 +236,27 @@ impl SecurityServer {
             server: self.plan.code.clone(),
             reason: format!("{reason}; its output is in {}{last}", output.display()),
         }
+    }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    use socket2::{Domain, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.cloexec(), None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+// A process that has ended and that nobody has asked for yet is gone, too.
+fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().and_then(|rest| rest.chars().next()).is_some_and(|state| !"ZX".contains(state))
+}
+
+fn kill_process(pid: u32) {
+    use rustix::process::{Pid, Signal, kill_process};
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, Signal::KILL);
     }
 }

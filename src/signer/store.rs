@@ -3,7 +3,7 @@
 //! ```text
 //! tokens/
 //!   keys.toml          the index below, readable, no secrets
-//!   <KEY ID>.p12       one private key, encrypted with the PIN
+//!   <KEY ID>.p12       one private key, encrypted with the PIN; it may be a credential of that name instead
 //!
 //! [[key]]
 //! id = "9A…"                         # 20 random bytes in upper-case hex
@@ -154,7 +154,10 @@ impl SoftwareToken {
 
     /// The private key with this id.
     pub fn read_key(&self, id: &str) -> Result<SoftwareKey, TokenError> {
-        let pkcs8 = pkcs12::read_key(&self.key_path(id), id, &self.pin)?;
+        let path = self.key_path(id);
+        let given = || crate::host::credential(&format!("{id}.p12"));
+        let path = if path.exists() { path } else { given().unwrap_or(path) };
+        let pkcs8 = pkcs12::read_key(&path, id, &self.pin)?;
         Ok(SoftwareKey::from_pkcs8_der(&pkcs8)?)
     }
 

@@ -2,6 +2,11 @@
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+/// Number of CPUs that the process may use.
+pub fn processors() -> usize {
+    allowed_cpus().len().max(1)
+}
+
 /// CPUs in the allowed set (taskset, cpuset of a container), ascending; empty if the host does not say.
 pub(super) fn allowed_cpus() -> Vec<usize> {
     match sched_getaffinity(None) {

@@ -1,7 +1,7 @@
 //! How much all messages of a server may hold together.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Bytes of one kind, memory or disk, that all threads take from. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -11,6 +11,7 @@ pub struct Budget(Arc<Pot>);
 struct Pot {
     bytes_max: u64,
     taken: AtomicU64,
+    paused: AtomicBool,
 }
 
 /// There is no room for more.
@@ -23,7 +24,12 @@ pub struct OutOfBudget {
 impl Budget {
     /// At most this many bytes at a time.
     pub fn new(bytes_max: u64) -> Self {
-        Self(Arc::new(Pot { bytes_max, taken: AtomicU64::new(0) }))
+        Self(Arc::new(Pot { bytes_max, taken: AtomicU64::new(0), paused: AtomicBool::new(false) }))
+    }
+
+    /// While it is paused there is no room for more; what is held stays.
+    pub fn pause(&self, paused: bool) {
+        self.0.paused.store(paused, Ordering::Relaxed);
     }
 
     /// Bytes that are taken now.
@@ -51,7 +57,8 @@ impl Share {
         if bytes > self.bytes {
             let more = bytes - self.bytes;
             let before = pot.taken.fetch_add(more, Ordering::Relaxed);
-            if before.saturating_add(more) > pot.bytes_max {
+            let full = pot.paused.load(Ordering::Relaxed);
+            if full || before.saturating_add(more) > pot.bytes_max {
                 pot.taken.fetch_sub(more, Ordering::Relaxed);
                 return Err(OutOfBudget { bytes_max: pot.bytes_max });
             }

@@ -16,6 +16,7 @@ use super::http::{
 use super::listener::Role;
 use super::progress::Progress;
 use super::server::ServerTimeouts;
+use super::workers::Phase;
 use crate::limits::{HTTP_DRAIN_BYTES_MAX, WRITE_BUFFER_BYTES};
 
 /// Answers requests; one per worker thread, built there, never sent to another.
@@ -59,7 +60,7 @@ pub struct ServerExchange {
     pub(super) connection: Connection,
     peer: Rc<PeerInfo>,
     timeouts: ServerTimeouts,
-    stop: watch::Receiver<bool>,
+    stop: watch::Receiver<Phase>,
     body: BodyDecoder,
     progress: Progress,
     body_ended: bool,
@@ -91,7 +92,7 @@ impl ServerExchange {
         connection: Connection,
         peer: PeerInfo,
         timeouts: ServerTimeouts,
-        stop: watch::Receiver<bool>,
+        stop: watch::Receiver<Phase>,
     ) -> Self {
         Self {
             connection,
@@ -208,8 +209,9 @@ impl ServerExchange {
             BodyFraming::Chunked if self.version == Version::Http10 => BodyFraming::UntilClose,
             framing => framing,
         };
-        self.close |=
-            (framing == BodyFraming::UntilClose && !no_body) || self.body_failed || *self.stop.borrow();
+        self.close |= (framing == BodyFraming::UntilClose && !no_body)
+            || self.body_failed
+            || *self.stop.borrow() != Phase::Running;
         let connection = match (self.close, self.version) {
             (true, _) => Some("close"),
             (false, Version::Http10) => Some("keep-alive"),

@@ -33,8 +33,9 @@ pub enum Role {
 pub enum ListenerSource {
     /// Bound by [`run_workers`](super::run_workers), one socket per worker.
     Bind,
-    /// Passed in already listening (by the service manager); the workers share it.
-    Inherited(Arc<TcpListener>),
+    /// Passed in already listening, by the service manager or the process before this one: one socket that the workers
+    /// share, or several on one address (`SO_REUSEPORT`) that are shared out among them.
+    Inherited(Vec<Arc<TcpListener>>),
 }
 
 /// One address that every worker serves.
@@ -63,13 +64,13 @@ impl ListenerConfig {
 
     // The sockets of all workers. The probe without SO_REUSEPORT fails if anybody listens on the address: with
     // it alone a second server would silently take half of the connections.
-    pub(super) fn sockets(&self, workers: usize) -> Result<Vec<TcpListener>, WorkerError> {
+    pub(super) fn sockets(&self, workers: usize) -> Result<Vec<Vec<TcpListener>>, WorkerError> {
         let fail = |source: io::Error| match source.kind() {
             io::ErrorKind::AddrInUse => WorkerError::PortInUse(self.address),
             _ => WorkerError::Bind { address: self.address, source },
         };
-        if let ListenerSource::Inherited(listener) = &self.source {
-            return (0..workers).map(|_| listener.try_clone().map_err(fail)).collect();
+        if let ListenerSource::Inherited(listeners) = &self.source {
+            return share_out(listeners, workers).map_err(fail);
         }
         if self.address.port() != 0 {
             drop(bind(self.address, false).map_err(fail)?);
@@ -79,10 +80,35 @@ impl ListenerConfig {
         for _ in 0..workers {
             let socket = bind(address, true).map_err(fail)?;
             address = socket.local_addr().map_err(fail)?;
-            sockets.push(socket);
+            sockets.push(vec![socket]);
         }
         Ok(sockets)
     }
+}
+
+impl ListenerConfig {
+    // Once more each socket of this listener, for whoever comes after the workers.
+    pub(super) fn duplicates(&self, sockets: &[Vec<TcpListener>]) -> Result<Vec<TcpListener>, WorkerError> {
+        let fail = |source| WorkerError::Bind { address: self.address, source };
+        match &self.source {
+            ListenerSource::Inherited(own) => own.iter().map(|own| own.try_clone().map_err(fail)).collect(),
+            ListenerSource::Bind => {
+                sockets.iter().flatten().map(|own| own.try_clone().map_err(fail)).collect()
+            }
+        }
+    }
+}
+
+// Every socket has a worker, or its connections would wait for ever, and every worker has a socket.
+fn share_out(sockets: &[Arc<TcpListener>], workers: usize) -> io::Result<Vec<Vec<TcpListener>>> {
+    let of = |worker: usize| {
+        let own = sockets.iter().enumerate().filter(move |(place, _)| match sockets.len() < workers {
+            true => worker % sockets.len() == *place,
+            false => place % workers == worker,
+        });
+        own.map(|(_, socket)| socket.try_clone()).collect()
+    };
+    (0..workers).map(of).collect()
 }
 
 fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {

@@ -72,6 +72,7 @@ mod workers;
 #[cfg(test)]
 mod tests;
 
+pub use affinity::processors;
 pub use budget::{Budget, OutOfBudget, Share};
 pub use client::{ClientConnection, Target, resolve};
 pub use error::{HttpError, Wait, WorkerError};
@@ -83,4 +84,4 @@ pub use runtime::{RuntimeChoice, RuntimeKind, WorkerRuntime, choose};
 pub use server::ServerTimeouts;
 pub use spool::{Spool, SpoolChunks, SpoolSpace};
 pub use tls::{ClientAuth, IdentitySource, TlsClient, TlsIdentity, TlsServer};
-pub use workers::{WorkerConfig, Workers, run_workers};
+pub use workers::{Admission, Pulse, WorkerConfig, Workers, run_workers};

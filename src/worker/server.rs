@@ -14,10 +14,13 @@ use super::http::{HeadScanner, RequestHead, parse_request};
 use super::listener::Role;
 use super::stream::Stream;
 use super::tls::{TlsServer, TlsSession, handshakes};
+use super::workers::{LEAVING, Phase};
 use crate::limits::{HTTP_BODY_BYTES_PER_SEC_MIN, HTTP_DRAIN_BYTES_MAX, HTTP_HEAD_BYTES_MAX};
 
 // How long a client that was refused in the middle of its request may take to read the answer.
 const LINGER: Duration = Duration::from_secs(2);
+// How long a client that has just connected may take to send its first request when a stop has begun.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// How long a server waits for its clients.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +60,7 @@ pub(super) struct Site<H> {
     pub(super) role: Role,
     pub(super) tls: Option<Arc<TlsServer>>,
     pub(super) timeouts: ServerTimeouts,
-    pub(super) stop: watch::Receiver<bool>,
+    pub(super) stop: watch::Receiver<Phase>,
 }
 
 /// Serves a connection until it ends.
@@ -91,8 +94,11 @@ async fn open<H>(site: &Site<H>, stream: Stream, address: SocketAddr) -> Result<
 }
 
 async fn requests<H: Handler>(site: &Site<H>, mut exchange: ServerExchange) {
+    let mut served = false;
     loop {
-        let after = match next_request(site, &mut exchange.connection).await {
+        let next = next_request(site, &mut exchange.connection, served).await;
+        served = true;
+        let after = match next {
             Ok(Some(head)) => match exchange.begin(&head) {
                 Ok(()) => {
                     let result = site.handler.handle(head, &mut exchange).await;
@@ -135,17 +141,27 @@ async fn refuse(exchange: &mut ServerExchange, error: &HttpError) -> After {
 async fn next_request<H>(
     site: &Site<H>,
     connection: &mut Connection,
+    served: bool,
 ) -> Result<Option<RequestHead>, HttpError> {
     let mut stop = site.stop.clone();
     while connection.input.is_empty() {
+        let phase = *stop.borrow_and_update();
+        let patience = match phase {
+            Phase::Running => site.timeouts.idle,
+            // A request that is on its way now must not meet a connection that closes.
+            _ if !served => FIRST_REQUEST,
+            Phase::Leaving => LEAVING,
+            Phase::Draining if connection.is_idle_and_open().await => return Ok(None),
+            Phase::Draining => LEAVING,
+        };
         tokio::select! {
-            filled = connection.fill_within(site.timeouts.idle, Wait::Head) => match filled {
+            filled = connection.fill_within(patience, Wait::Head) => match filled {
                 Err(HttpError::Timeout(_)) => return Ok(None),
                 // A client that lets an idle connection go without ceremony loses nothing.
                 Err(HttpError::Io(_)) => return Ok(None),
                 filled => filled?,
             },
-            _ = stop.wait_for(|stop| *stop) => return Ok(None),
+            Ok(()) = stop.changed() => continue,
         }
         if connection.input.is_empty() && connection.end().is_some() {
             return Ok(None);

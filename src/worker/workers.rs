@@ -1,9 +1,10 @@
-//! Worker threads: start, accept, drain, stop.
+//! Worker threads: start, accept, leave, drain, stop.
 
 use std::cell::Cell;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::{Arc, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,8 +18,22 @@ use super::runtime::{self, RuntimeKind, WorkerRuntime};
 use super::server::{ServerTimeouts, Site, serve};
 use crate::limits::CONNECTIONS_PER_WORKER_MAX;
 
+/// How long clients are told to move away before a stop. A connection that was not used for this long is hardly used at the
+/// very moment at which it is closed.
+pub(super) const LEAVING: Duration = Duration::from_millis(250);
 // Pause after an accept that failed for lack of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What becomes of connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// All are welcome.
+    Running,
+    /// All are served, each with the word that it closes: clients move away without losing a message.
+    Leaving,
+    /// None is accepted; what runs is finished.
+    Draining,
+}
 
 /// How workers run.
 #[derive(Debug, Clone)]
@@ -35,13 +50,44 @@ pub struct WorkerConfig {
     pub pin: bool,
     /// How long running exchanges may take after a stop before they are cut.
     pub drain: Duration,
+    /// Connections open at a time on one worker; more wait in the kernel's queue.
+    pub connections: usize,
+    /// Whether connections are accepted.
+    pub admission: Admission,
+    /// Time between two signs of life of each worker; see [`Workers::pulse`].
+    pub beat: Duration,
 }
 
 impl WorkerConfig {
     /// One pinned worker per CPU, no listeners, usual timeouts.
     pub fn new(runtime: RuntimeKind) -> Self {
         let (timeouts, drain) = (ServerTimeouts::default(), Duration::from_secs(30));
-        Self { runtime, workers: 0, listeners: Vec::new(), timeouts, pin: true, drain }
+        let beat = Duration::from_secs(1);
+        let (connections, admission) = (CONNECTIONS_PER_WORKER_MAX, Admission::default());
+        let (workers, listeners, pin) = (0, Vec::new(), true);
+        Self { runtime, workers, listeners, timeouts, pin, drain, connections, admission, beat }
+    }
+}
+
+/// Whether workers accept connections; those that are not accepted wait in the kernel's queue. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Admission(Arc<AtomicBool>);
+
+impl Admission {
+    /// No more, or again.
+    pub fn close(&self, close: bool) {
+        self.0.store(close, Ordering::Relaxed);
+    }
+
+    /// They are accepted.
+    pub fn is_open(&self) -> bool {
+        !self.0.load(Ordering::Relaxed)
+    }
+
+    async fn opened(&self) {
+        while !self.is_open() {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+        }
     }
 }
 
@@ -50,7 +96,21 @@ impl WorkerConfig {
 pub struct Workers {
     threads: Vec<JoinHandle<()>>,
     addresses: Vec<(Role, SocketAddr)>,
-    stop: watch::Sender<bool>,
+    /// Of each listener, the sockets that the workers have, for a successor.
+    sockets: Mutex<Vec<Vec<TcpListener>>>,
+    pulse: Pulse,
+    stop: watch::Sender<Phase>,
+}
+
+/// Signs of life of workers: each counts them in its own event loop, so that one that hangs counts no further.
+#[derive(Debug, Clone)]
+pub struct Pulse(Arc<[AtomicU64]>);
+
+impl Pulse {
+    /// What each worker has counted so far.
+    pub fn read(&self) -> Vec<u64> {
+        self.0.iter().map(|beats| beats.load(Ordering::Relaxed)).collect()
+    }
 }
 
 impl Workers {
@@ -59,9 +119,37 @@ impl Workers {
         &self.addresses
     }
 
+    /// Signs of life.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    /// The sockets of all listeners once more, in the order of the configuration: connections that come when these
+    /// workers accept no more wait in them. After a [`stop`](Self::stop) there are none.
+    pub fn duplicate_sockets(&self) -> Vec<Vec<TcpListener>> {
+        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_listener =
+            |own: &Vec<TcpListener>| own.iter().filter_map(|own| own.try_clone().ok()).collect();
+        sockets.iter().map(of_listener).collect()
+    }
+
+    /// Lets clients move away: every answer says that its connection closes, connections that stay idle close. All are
+    /// served as before. Waits for the time in which clients that are busy have been told. Blocks the thread.
+    pub fn leave(&self) {
+        let begins = self.stop.send_if_modified(|phase| {
+            let begins = *phase == Phase::Running;
+            *phase = (*phase).max(Phase::Leaving);
+            begins
+        });
+        if begins {
+            std::thread::sleep(LEAVING);
+        }
+    }
+
     /// Begins a graceful stop: nothing is accepted any more, idle connections close, running exchanges finish.
     pub fn stop(&self) {
-        self.stop.send_replace(true);
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.stop.send_replace(Phase::Draining);
     }
 
     /// Waits until all workers have ended (after [`stop`](Self::stop), at most the drain time). Blocks the thread.
@@ -90,26 +178,30 @@ pub fn run_workers<H: Handler>(
     let cpus = affinity::allowed_cpus();
     let count = if config.workers == 0 { cpus.len().max(1) } else { config.workers };
     let mut per_listener = Vec::with_capacity(config.listeners.len());
+    let mut kept = Vec::with_capacity(config.listeners.len());
     let mut addresses = Vec::with_capacity(config.listeners.len());
     for listener in &config.listeners {
         let sockets = listener.sockets(count)?;
-        let bound = sockets.first().and_then(|socket| socket.local_addr().ok());
+        let bound = sockets.iter().flatten().next().and_then(|socket| socket.local_addr().ok());
+        kept.push(listener.duplicates(&sockets)?);
         addresses.push((listener.role, bound.unwrap_or(listener.address)));
         per_listener.push(sockets.into_iter());
     }
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = watch::channel(Phase::Running);
     let (config, make_handler) = (Arc::new(config), Arc::new(make_handler));
-    let mut workers = Workers { threads: Vec::with_capacity(count), addresses, stop };
+    let pulse = Pulse((0..count).map(|_| AtomicU64::new(0)).collect());
+    let (threads, sockets) = (Vec::with_capacity(count), Mutex::new(kept));
+    let mut workers = Workers { threads, addresses, sockets, pulse: pulse.clone(), stop };
     let (started, starts) = mpsc::channel();
     for number in 0..count {
         let sockets = per_listener.iter_mut().filter_map(Iterator::next).collect();
         let cpu = (config.pin && !cpus.is_empty()).then(|| cpus.get(number % cpus.len()).copied()).flatten();
         let (config, make_handler, stopped) =
             (Arc::clone(&config), Arc::clone(&make_handler), stopped.clone());
-        let started = started.clone();
+        let (started, pulse) = (started.clone(), pulse.clone());
         let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             cpu.into_iter().for_each(affinity::pin);
-            work(&config, sockets, || make_handler(number), stopped, started);
+            work(&config, sockets, || make_handler(number), stopped, started, (pulse, number));
         });
         workers.threads.push(thread.map_err(WorkerError::Start)?);
     }
@@ -123,10 +215,11 @@ pub fn run_workers<H: Handler>(
 
 fn work<H: Handler>(
     config: &WorkerConfig,
-    sockets: Vec<TcpListener>,
+    sockets: Vec<Vec<TcpListener>>,
     make_handler: impl FnOnce() -> Rc<H>,
-    stop: watch::Receiver<bool>,
+    stop: watch::Receiver<Phase>,
     started: mpsc::Sender<std::io::Result<()>>,
+    (pulse, number): (Pulse, usize),
 ) {
     let runtime = match WorkerRuntime::new(config.runtime) {
         Ok(runtime) => runtime,
@@ -137,8 +230,10 @@ fn work<H: Handler>(
     };
     runtime::set_current(config.runtime);
     runtime.block_on(async {
-        let listeners: std::io::Result<Vec<_>> =
-            sockets.into_iter().map(|socket| Listener::new(socket, config.runtime)).collect();
+        let own = |(listener, sockets): (usize, Vec<TcpListener>)| {
+            sockets.into_iter().map(move |socket| Ok((listener, Listener::new(socket, config.runtime)?)))
+        };
+        let listeners: std::io::Result<Vec<_>> = sockets.into_iter().enumerate().flat_map(own).collect();
         let listeners = match listeners {
             Ok(listeners) => listeners,
             Err(error) => {
@@ -146,11 +241,11 @@ fn work<H: Handler>(
                 return;
             }
         };
-        let (handler, open) = (make_handler(), Rc::new(OpenConnections::default()));
-        let accepting: Vec<_> = config
-            .listeners
-            .iter()
-            .zip(listeners)
+        let open = OpenConnections { max: config.connections, ..OpenConnections::default() };
+        let (handler, open) = (make_handler(), Rc::new(open));
+        let accepting: Vec<_> = listeners
+            .into_iter()
+            .filter_map(|(place, socket)| Some((config.listeners.get(place)?, socket)))
             .map(|(listener, socket)| {
                 let site = Rc::new(Site {
                     handler: Rc::clone(&handler),
@@ -159,27 +254,60 @@ fn work<H: Handler>(
                     timeouts: config.timeouts,
                     stop: stop.clone(),
                 });
-                tokio::task::spawn_local(accept(site, socket, Rc::clone(&open)))
+                tokio::task::spawn_local(accept(site, socket, Rc::clone(&open), config.admission.clone()))
             })
             .collect();
+        let beating = tokio::task::spawn_local(beat(pulse, number, config.beat));
         let _ = started.send(Ok(()));
         for task in accepting {
             let _ = task.await;
         }
-        let _ = stop.clone().wait_for(|stop| *stop).await;
+        let _ = stop.clone().wait_for(|phase| *phase == Phase::Draining).await;
         if tokio::time::timeout(config.drain, open.none_left()).await.is_err() {
             tracing::warn!(connections = open.count.get(), "exchanges are cut by the end of the drain time");
         }
+        beating.abort();
     });
 }
 
-async fn accept<H: Handler>(site: Rc<Site<H>>, listener: Listener, open: Rc<OpenConnections>) {
+async fn beat(pulse: Pulse, number: usize, pause: Duration) {
+    loop {
+        tokio::time::sleep(pause).await;
+        hang_on_purpose(number);
+        if let Some(beats) = pulse.0.get(number) {
+            beats.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// For tests of the watchdog: the first worker hangs as soon as the file is there that this environment variable names.
+#[cfg(debug_assertions)]
+fn hang_on_purpose(number: usize) {
+    let file = std::env::var_os("HERMOD_TEST_HANG_FILE").filter(|_| number == 0);
+    while file.as_ref().is_some_and(|file| std::path::Path::new(file).exists()) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(not(debug_assertions))]
+fn hang_on_purpose(_: usize) {}
+
+async fn accept<H: Handler>(
+    site: Rc<Site<H>>,
+    listener: Listener,
+    open: Rc<OpenConnections>,
+    admission: Admission,
+) {
     let mut stop = site.stop.clone();
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => return,
-            accepted = async { open.room().await; listener.accept().await } => accepted,
+            _ = stop.wait_for(|phase| *phase == Phase::Draining) => return,
+            accepted = async {
+                open.room().await;
+                admission.opened().await;
+                listener.accept().await
+            } => accepted,
         };
         match accepted {
             Ok((stream, address)) => {
@@ -199,6 +327,7 @@ async fn accept<H: Handler>(site: Rc<Site<H>>, listener: Listener, open: Rc<Open
 
 #[derive(Default)]
 struct OpenConnections {
+    max: usize,
     count: Cell<usize>,
     changed: Notify,
 }
@@ -218,7 +347,7 @@ impl OpenConnections {
     }
 
     async fn room(&self) {
-        self.until(|count| count < CONNECTIONS_PER_WORKER_MAX).await;
+        self.until(|count| count < self.max).await;
     }
 
     async fn none_left(&self) {

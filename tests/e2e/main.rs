@@ -19,6 +19,7 @@ mod monitoring;
 mod operation;
 mod outages;
 mod selection;
+mod service;
 mod soap;
 mod traps;
 mod world;

@@ -129,3 +129,17 @@ fn an_answer_that_only_the_log_can_contradict_makes_the_run_invalid() {
     assert_eq!(output.status.code(), Some(2));
     assert!(reasons(&report).contains("another answer than was logged"), "{}", reasons(&report));
 }
+
+#[test]
+fn restarts_and_upgrades_of_held_servers_lose_no_exchange() {
+    let system =
+        "[null]\nmeasure = false\n[system]\ncount_calls = false\nhold_sockets = true\nkey_type = \"ec\"\n";
+    let events = "[[event]]\nat_seconds = 0.5\ndo = \"restart-consumer\"\n\
+                  [[event]]\nat_seconds = 2.0\ndo = \"restart-provider\"\n\
+                  [[event]]\nat_seconds = 3.5\ndo = \"upgrade-consumer\"\n";
+    let (output, report) = run(&format!("{}{system}{events}", phase(6.0)));
+    assert_eq!(report["valid"], true, "{}\n{}", reasons(&report), String::from_utf8_lossy(&output.stderr));
+    let changes = &report["changes"];
+    assert_eq!((changes["restarts"].as_u64(), changes["upgrades"].as_u64()), (Some(2), Some(1)), "{changes}");
+    assert_eq!((report["errors"].as_u64(), report["refused"].as_u64()), (Some(0), Some(0)));
+}

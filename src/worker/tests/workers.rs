@@ -59,7 +59,7 @@ fn serves_a_socket_that_was_passed_in() {
     on_both(|kind| {
         let socket = Arc::new(TcpListener::bind(loopback()).unwrap());
         let address = socket.local_addr().unwrap();
-        let source = ListenerSource::Inherited(socket);
+        let source = ListenerSource::Inherited(vec![socket]);
         let listener = ListenerConfig { source, ..ListenerConfig::new(address, Role::Health) };
         let workers = run_workers(config(kind, vec![listener]), |_| Rc::new(Answers::default())).unwrap();
         for _ in 0..8 {
@@ -132,5 +132,120 @@ fn workers_start_from_inside_another_runtime() {
             let (kind, _) = choose(kind).unwrap();
             stop(start(kind, None, ServerTimeouts::default()).0);
         }
+    });
+}
+
+/// Sockets on one address, as units with `ReusePort=yes` hold them.
+fn reuseport(count: usize) -> (Vec<Arc<TcpListener>>, SocketAddr) {
+    let mut address = loopback();
+    let sockets = (0..count).map(|_| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_reuse_port(true).unwrap();
+        socket.bind(&address.into()).unwrap();
+        socket.listen(64).unwrap();
+        let socket = TcpListener::from(socket);
+        address = socket.local_addr().unwrap();
+        Arc::new(socket)
+    });
+    (sockets.collect(), address)
+}
+
+#[test]
+fn no_socket_of_a_set_is_without_a_worker() {
+    on_both(|kind| {
+        for count in [1, 2, 3, 5] {
+            let (sockets, address) = reuseport(count);
+            let source = ListenerSource::Inherited(sockets);
+            let listener = ListenerConfig { source, ..ListenerConfig::new(address, Role::Health) };
+            let workers = run_workers(config(kind, vec![listener]), |_| Rc::new(Answers::default())).unwrap();
+            for _ in 0..32 {
+                let answer = talk(address, b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+                assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+            }
+            assert_eq!(workers.duplicate_sockets().iter().flatten().count(), count);
+            stop(workers);
+        }
+    });
+}
+
+#[test]
+fn leaving_serves_everybody_and_says_that_connections_close() {
+    on_both(|kind| {
+        let (workers, address) = start(kind, None, ServerTimeouts::default());
+        let request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+        let mut kept = connect(address);
+        kept.write_all(request).unwrap();
+        assert!(!read_until(&mut kept, "\r\n\r\n").contains("Connection: close"));
+        let mut idle = connect(address);
+        idle.write_all(request).unwrap();
+        read_until(&mut idle, "\r\n\r\n");
+        let workers = &workers;
+        std::thread::scope(|scope| {
+            let leaving = scope.spawn(|| workers.leave());
+            // Answered with the word, whether it comes before or after the beginning: until then it is asked again.
+            let mut told = String::new();
+            while !told.contains("Connection: close") {
+                kept.write_all(request).unwrap();
+                told = read_until(&mut kept, "\r\n\r\n");
+            }
+            assert_eq!(kept.read(&mut [0]).unwrap(), 0);
+            assert!(talk(address, request).contains("\r\nConnection: close\r\n"), "a new one is served");
+            assert_eq!(idle.read(&mut [0]).unwrap(), 0, "an idle one closes");
+            leaving.join().unwrap();
+        });
+        workers.stop();
+    });
+}
+
+#[test]
+fn a_client_that_has_just_connected_is_served_when_a_stop_begins() {
+    on_both(|kind| {
+        let (workers, address) = start(kind, None, ServerTimeouts::default());
+        let mut new = connect(address);
+        // It was accepted: the next connection on either worker is answered.
+        for _ in 0..8 {
+            talk(address, b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        }
+        workers.stop();
+        new.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        new.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+        workers.join();
+    });
+}
+
+#[test]
+fn sockets_that_were_duplicated_go_on_listening_for_a_successor() {
+    on_both(|kind| {
+        let (workers, address) = start(kind, None, ServerTimeouts::default());
+        let sockets: Vec<_> = workers.duplicate_sockets().into_iter().flatten().collect();
+        assert_eq!(sockets.len(), 2);
+        stop(workers);
+        let mut waiting = connect(address);
+        waiting.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+        let source = ListenerSource::Inherited(sockets.into_iter().map(Arc::new).collect());
+        let listener = ListenerConfig { source, ..ListenerConfig::new(address, Role::Health) };
+        let successor = run_workers(config(kind, vec![listener]), |_| Rc::new(Answers::default())).unwrap();
+        let mut answer = String::new();
+        waiting.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        stop(successor);
+        assert!(TcpStream::connect(address).is_err());
+    });
+}
+
+#[test]
+fn the_pulse_of_every_worker_goes_on() {
+    on_both(|kind| {
+        let beat = Duration::from_millis(5);
+        let config = WorkerConfig { beat, ..config(kind, Vec::new()) };
+        let workers = run_workers(config, |_| Rc::new(Answers::default())).unwrap();
+        let began = std::time::Instant::now();
+        while workers.pulse().read().iter().any(|beats| *beats < 3) {
+            assert!(began.elapsed() < PATIENCE, "{:?}", workers.pulse());
+            std::thread::yield_now();
+        }
+        stop(workers);
     });
 }
