@@ -13,6 +13,7 @@
 //!
 //! Connections that come in between wait in the sockets, which are never closed.
 
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub struct Successor {
 }
 
 impl Successor {
-    /// Starts `program` as a successor of this server and waits until it is prepared.
+    /// Starts `program` as a successor of this server and waits until it is prepared. The end of `input` is a stop.
     ///
     /// # Errors
     /// Why it cannot go on; it is gone then.
@@ -42,7 +43,7 @@ impl Successor {
         appliance: &Appliance,
         program: &Path,
         config: &Path,
-        watches_stdin: bool,
+        input: Option<BorrowedFd<'_>>,
     ) -> Result<Self, String> {
         // The end of the first process of a container is the end of all of them.
         if std::process::id() == 1 {
@@ -54,7 +55,7 @@ impl Successor {
         let (handover, theirs) = Handover::pair().map_err(|error| error.to_string())?;
         let mut command = Command::new(program);
         command.arg("run").arg("--config").arg(config).arg("--take-over").stdin(theirs);
-        if watches_stdin {
+        if input.is_some() {
             command.arg("--exit-on-stdin-close");
         }
         for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"] {
@@ -63,7 +64,7 @@ impl Successor {
         let child = command.spawn().map_err(|error| told(&error))?;
         drop(command);
         let mut successor = Self { child, handover, version: String::new() };
-        match successor.introduce(appliance, watches_stdin) {
+        match successor.introduce(appliance, input) {
             Ok(version) => successor.version = version,
             Err(error) => {
                 successor.dismiss();
@@ -73,10 +74,14 @@ impl Successor {
         Ok(successor)
     }
 
-    fn introduce(&self, appliance: &Appliance, watches_stdin: bool) -> Result<String, HandoverError> {
+    fn introduce(
+        &self,
+        appliance: &Appliance,
+        input: Option<BorrowedFd<'_>>,
+    ) -> Result<String, HandoverError> {
         self.handover.set_patience(Some(PREPARED_MAX))?;
-        if watches_stdin {
-            self.handover.pass_stdin()?;
+        if let Some(input) = input {
+            self.handover.pass_input(input)?;
         }
         self.handover.pass(&appliance.sockets(), "prepare")?;
         self.handover.hear("prepared")
@@ -112,14 +117,15 @@ impl Successor {
 pub struct Predecessor(Handover);
 
 impl Predecessor {
-    /// Whose standard input this process has, and what it passes on; with `watches_stdin` its own standard input too.
+    /// Whose end this process has as its standard input, and what it passes on; with `watches_input` the input whose end
+    /// is a stop, too.
     ///
     /// # Errors
     /// When nobody hands over.
-    pub fn meet(watches_stdin: bool) -> Result<(Self, Held, Option<std::os::fd::OwnedFd>), HandoverError> {
+    pub fn meet(watches_input: bool) -> Result<(Self, Held, Option<OwnedFd>), HandoverError> {
         let handover = Handover::from_stdin()?;
         handover.set_patience(Some(STARTED_MAX))?;
-        let stdin = if watches_stdin { Some(handover.take_stdin()?) } else { None };
+        let stdin = if watches_input { Some(handover.take_input()?) } else { None };
         let held = handover.take("prepare")?;
         handover.set_patience(None)?;
         Ok((Self(handover), held, stdin))

@@ -102,22 +102,21 @@ impl Handover {
         }
     }
 
-    /// Passes the own standard input on: whoever holds its other end goes on to hold the successor's life.
+    /// Passes on the input whose end is a stop: whoever holds its other end goes on to hold the successor's life.
     ///
     /// # Errors
     /// When the other process is gone.
-    pub fn pass_stdin(&self) -> Result<(), HandoverError> {
-        let stdin = io::stdin();
-        self.send("stdin", &[stdin.as_fd()])
+    pub fn pass_input(&self, input: BorrowedFd<'_>) -> Result<(), HandoverError> {
+        self.send("input", &[input])
     }
 
-    /// Takes the standard input of the process before.
+    /// Takes that input.
     ///
     /// # Errors
     /// When that process is gone or has passed something else.
-    pub fn take_stdin(&self) -> Result<OwnedFd, HandoverError> {
+    pub fn take_input(&self) -> Result<OwnedFd, HandoverError> {
         let (text, descriptors) = self.receive()?;
-        expect(text, "stdin")?;
+        expect(text, "input")?;
         descriptors.into_iter().next().ok_or_else(|| HandoverError::Unexpected("nothing".into()))
     }
 

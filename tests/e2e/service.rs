@@ -136,6 +136,7 @@ fn tool(name: &str) -> bool {
 /// An ecosystem whose second server does not run.
 fn world() -> World {
     let mut world = World::start(RuntimeChoice::Auto, |_| ());
+    passes(&world);
     let World { runtime, ecosystem, .. } = &mut world;
     runtime.block_on(ecosystem.server_mut(1).stop()).unwrap();
     world
@@ -194,6 +195,7 @@ fn a_service_waits_in_words_is_ready_reloads_and_ends() {
     assert!(service.wait().success());
     passes(&world);
     std::fs::write(&config, changed.replace("idle_timeout_ms = 20000", "idle_timeout_ms = 20001")).unwrap();
+    // Once more, as an upgrade does: a successor can have one itself.
     let upgraded = hermod(&["upgrade"], &config);
     assert!(upgraded.status.success(), "{}", text(&upgraded));
     let named = manager.wait_for("MAINPID=");
@@ -205,6 +207,7 @@ fn a_service_waits_in_words_is_ready_reloads_and_ends() {
     // A program that is none leaves everything as it is.
     let refused = hermod(&["upgrade", "--binary", "/bin/false"], &config);
     assert!(!refused.status.success(), "{}", text(&refused));
+    manager.wait_for("the last reload was refused");
     passes(&world);
     send_signal(next, "-TERM");
     manager.wait_for("STOPPING=1");

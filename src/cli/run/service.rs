@@ -1,5 +1,6 @@
 //! The life of a server as a service: waiting for what it needs, starting, ready, reloading, handing over, stopping.
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +40,6 @@ pub struct Service {
     signals: Signals,
     held: Held,
     predecessor: Option<Predecessor>,
-    watches_stdin: bool,
     status: String,
 }
 
@@ -47,7 +47,6 @@ impl Service {
     /// Reads the configuration and what was passed to this process.
     pub fn new(args: &RunArgs, filter: TokenFilter) -> Result<Self, Code> {
         let notifier = Arc::new(Notifier::from_environment());
-        let watches_stdin = args.exit_on_stdin_close;
         let refuse = |text: &str, code: Code| {
             eprintln!("{text}");
             notifier.status(text);
@@ -56,13 +55,17 @@ impl Service {
         let mut signals = Signals::receive().map_err(|error| refuse(&error.to_string(), 1))?;
         let (predecessor, held) = match args.take_over {
             true => {
-                let met = Predecessor::meet(watches_stdin).map_err(|error| refuse(&error.to_string(), 1))?;
-                met.2.into_iter().for_each(|input| signals.watch_descriptor(input));
-                (Some(met.0), met.1)
+                let met = Predecessor::meet(args.exit_on_stdin_close);
+                let (before, held, input) = met.map_err(|error| refuse(&error.to_string(), 1))?;
+                let watched = input.map_or(Ok(()), |input| signals.watch(input));
+                watched.map_err(|error| refuse(&error.to_string(), 1))?;
+                (Some(before), held)
             }
             false => {
-                if watches_stdin {
-                    signals.watch(std::io::stdin());
+                if args.exit_on_stdin_close {
+                    let input = std::io::stdin().as_fd().try_clone_to_owned();
+                    let watched = input.and_then(|input| signals.watch(input));
+                    watched.map_err(|error| refuse(&error.to_string(), 1))?;
                 }
                 let held = Held::from_environment();
                 (None, held.map_err(|error| refuse(&error.to_string(), MUST_BE_MENDED))?)
@@ -78,7 +81,7 @@ impl Service {
         logging::start(&config.logging.level);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), server = %config.server_id, "hermod starts");
         let (file, status) = (args.config.clone(), String::new());
-        Ok(Self { file, filter, config, notifier, signals, held, predecessor, watches_stdin, status })
+        Ok(Self { file, filter, config, notifier, signals, held, predecessor, status })
     }
 
     /// Runs until told to stop, or until a successor has taken over.
@@ -253,7 +256,7 @@ impl Service {
 
     fn prepare_successor(&mut self, appliance: &Appliance, program: &Path) -> Result<Next, String> {
         tracing::info!(program = %program.display(), "a successor is being prepared");
-        let prepared = Successor::prepare(appliance, program, &self.file, self.watches_stdin)?;
+        let prepared = Successor::prepare(appliance, program, &self.file, self.signals.input())?;
         Ok(Next::HandOver(Box::new(prepared)))
     }
 

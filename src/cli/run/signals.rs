@@ -1,6 +1,7 @@
 //! What a running server is told from outside, in the order in which it comes.
 
-use std::os::fd::OwnedFd;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -29,7 +30,7 @@ pub struct Signals {
     interrupt: Signal,
     hangup: Signal,
     closed: oneshot::Receiver<()>,
-    watches_stdin: bool,
+    input: Option<OwnedFd>,
     /// Commands, once there is somebody to carry them out.
     pub commands: Option<UnboundedReceiver<Asked>>,
 }
@@ -46,29 +47,33 @@ impl Signals {
         let hangup = signal(SignalKind::hangup())?;
         drop(entered);
         let (_, closed) = oneshot::channel();
-        Ok(Self { runtime, terminate, interrupt, hangup, closed, watches_stdin: false, commands: None })
+        Ok(Self { runtime, terminate, interrupt, hangup, closed, input: None, commands: None })
     }
 
     /// The end of this input is a stop, too.
-    pub fn watch(&mut self, input: impl std::io::Read + Send + 'static) {
+    ///
+    /// # Errors
+    /// When the system has no further descriptor or thread.
+    pub fn watch(&mut self, input: OwnedFd) -> std::io::Result<()> {
         let (closed, told) = oneshot::channel();
+        let mut read = File::from(input.try_clone()?);
         // A thread of its own: a blocking read would hold up the end of a runtime.
-        std::thread::spawn(move || {
-            let mut input = input;
-            let _ = std::io::copy(&mut input, &mut std::io::sink());
+        std::thread::Builder::new().name("input".into()).spawn(move || {
+            let _ = std::io::copy(&mut read, &mut std::io::sink());
             let _ = closed.send(());
-        });
-        (self.closed, self.watches_stdin) = (told, true);
+        })?;
+        (self.closed, self.input) = (told, Some(input));
+        Ok(())
     }
 
-    /// As [`Self::watch`], of the input of the process before this one.
-    pub fn watch_descriptor(&mut self, input: OwnedFd) {
-        self.watch(std::fs::File::from(input));
+    /// The input whose end is a stop.
+    pub fn input(&self) -> Option<BorrowedFd<'_>> {
+        self.input.as_ref().map(OwnedFd::as_fd)
     }
 
     /// Waits for whatever comes next, at most for `limit`.
     pub fn wait(&mut self, limit: Duration) -> Told {
-        let Self { runtime, terminate, interrupt, hangup, closed, watches_stdin, commands } = self;
+        let Self { runtime, terminate, interrupt, hangup, closed, input, commands } = self;
         runtime.block_on(async {
             let asked = async {
                 match commands {
@@ -79,7 +84,7 @@ impl Signals {
             tokio::select! {
                 _ = terminate.recv() => Told::Stop,
                 _ = interrupt.recv() => Told::Stop,
-                _ = &mut *closed, if *watches_stdin => Told::Stop,
+                _ = &mut *closed, if input.is_some() => Told::Stop,
                 _ = hangup.recv() => Told::Reload,
                 Some(asked) = asked => Told::Asked(asked),
                 () = tokio::time::sleep(limit) => Told::Nothing,
