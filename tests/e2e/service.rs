@@ -246,8 +246,11 @@ fn what_must_be_mended_ends_the_service_with_a_code_of_its_own() {
     let segment = std::fs::read_dir(&log).unwrap().flatten().map(|entry| entry.path());
     let segment = segment.filter(|path| path.extension().is_some_and(|e| e == "log")).min().unwrap();
     let mut bytes = std::fs::read(&segment).unwrap();
-    let version = bytes.get_mut(8..10).unwrap();
-    version.copy_from_slice(&u16::MAX.to_le_bytes());
+    // Its header is there twice.
+    let copy = usize::from(u16::from_le_bytes(bytes[10..12].try_into().unwrap()));
+    for start in [0, copy] {
+        bytes[start + 8..start + 10].copy_from_slice(&u16::MAX.to_le_bytes());
+    }
     std::fs::write(&segment, &bytes).unwrap();
     let mut service = Service::start(&world, &manager, run_command(&config));
     assert_eq!(service.wait().code(), Some(78), "{}", service.output());
