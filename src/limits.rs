@@ -177,3 +177,13 @@ pub const DESCRIPTION_BYTES_MAX: usize = 10 * 1024 * 1024;
 pub const RESOLVED_NAMES_MAX: usize = 1024;
 /// How long it does.
 pub const RESOLVED_NAME_LIFE: std::time::Duration = std::time::Duration::from_secs(30);
+/// A line of the audit log.
+pub const AUDIT_LINE_BYTES_MAX: u64 = 64 * 1024;
+/// Codes of errors that are counted apart.
+pub const ERROR_CODES_COUNTED_MAX: usize = 256;
+/// How far the own clock may be from the others', in seconds: what peers, OCSP responders and authorities tolerate.
+pub const CLOCK_DIFFERENCE_SECS_MAX: i64 = 60;
+/// An answer of the own admin socket.
+pub const ADMIN_ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// A backup, and all of its entries together.
+pub const BACKUP_BYTES_MAX: u64 = 1024 * 1024 * 1024;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::StartError;
+use super::process;
 use crate::config::Config;
-use crate::control::{Admin, HttpFetcher, MetricsText, Timeouts, TlsChecks, seconds};
-use crate::exchange::{Phase, Shared};
+use crate::control::countdown::Countdown;
+use crate::control::{ClockDifference, HttpFetcher, MetricsText, Timeouts, TlsChecks, seconds};
+use crate::exchange::{DURATION_CLASSES_US, Phase, Shared};
 use crate::signer::BATCH_SIZE_CLASSES;
 use crate::{crypto, worker};
 
@@ -17,6 +18,8 @@ pub(super) struct Fetchers {
     pub ocsp: Arc<HttpFetcher>,
     /// Of time-stamps.
     pub tsa: Arc<HttpFetcher>,
+    /// What the stamps show of the clock.
+    pub clock: Arc<ClockDifference>,
 }
 
 impl Fetchers {
@@ -33,57 +36,13 @@ impl Fetchers {
             )),
             ocsp: fetcher(ocsp.connect_timeout_ms, ocsp.read_timeout_ms),
             tsa: fetcher(tsa.connect_timeout_ms, tsa.read_timeout_ms),
+            clock: Arc::default(),
         }
     }
 }
 
-/// The admin port while it is served.
-pub(super) struct AdminPort {
-    task: tokio::task::JoinHandle<()>,
-    socket: std::net::TcpListener,
-}
-
-impl AdminPort {
-    /// The socket once more, for a successor.
-    pub(super) fn duplicate(&self) -> Option<std::net::TcpListener> {
-        self.socket.try_clone().ok()
-    }
-}
-
-impl Drop for AdminPort {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Opens the admin port, where one is configured; `held` listens on it already.
-pub(super) fn serve(
-    control: &tokio::runtime::Runtime,
-    shared: Arc<Shared>,
-    fetchers: Fetchers,
-    held: Option<std::net::TcpListener>,
-) -> Result<Option<AdminPort>, StartError> {
-    let Some(address) = shared.config.admin.listen else { return Ok(None) };
-    let health = Arc::clone(&shared.health);
-    let source = Arc::new(move || render(&shared, &fetchers));
-    let switch = Arc::new(move |on| health.set_maintenance(on));
-    let failed = |error: std::io::Error| format!("admin port {address} cannot be opened: {error}");
-    let admin = match held {
-        Some(socket) => Admin::on(socket, source, switch),
-        None => Admin::bind(address, source, switch),
-    };
-    let admin = admin.map_err(failed)?;
-    let socket = admin.duplicate().map_err(failed)?;
-    tracing::info!(%address, "metrics at /metrics");
-    let task = control.spawn(async move {
-        if let Err(error) = admin.serve().await {
-            tracing::error!(%error, "metrics are not served any more");
-        }
-    });
-    Ok(Some(AdminPort { task, socket }))
-}
-
-fn render(shared: &Shared, fetchers: &Fetchers) -> String {
+/// The text of the moment.
+pub(super) fn render(shared: &Shared, fetchers: &Fetchers, present: &[Countdown]) -> String {
     let mut text = MetricsText::default();
     exchanges(&mut text, shared);
     signing(&mut text, shared);
@@ -118,6 +77,8 @@ fn render(shared: &Shared, fetchers: &Fetchers) -> String {
         ],
     );
     countdowns(&mut text, shared);
+    stops(&mut text, present);
+    process::render(&mut text, shared);
     text.finish()
 }
 
@@ -153,6 +114,23 @@ fn countdowns(text: &mut MetricsText, shared: &Shared) {
     );
 }
 
+fn stops(text: &mut MetricsText, present: &[Countdown]) {
+    // Prometheus has a word for never.
+    let left = |countdown: &Countdown| countdown.left_secs.map_or("+Inf".to_owned(), |secs| secs.to_string());
+    text.gauges(
+        "hermod_stops_in_seconds",
+        "Time until messages stop for this cause at the present rate; +Inf when they do not.",
+        "cause",
+        present.iter().map(|countdown| (countdown.cause.name(), left(countdown))),
+    );
+    text.gauges(
+        "hermod_countdown_running",
+        "1 while nothing moves that time away: a source is silent, a disk fills, a clock drifts, time passes.",
+        "cause",
+        present.iter().map(|countdown| (countdown.cause.name(), u8::from(countdown.running))),
+    );
+}
+
 fn exchanges(text: &mut MetricsText, shared: &Shared) {
     let figures = shared.counters.read();
     text.counters(
@@ -183,18 +161,38 @@ fn exchanges(text: &mut MetricsText, shared: &Shared) {
         "Signature checks of messages, certificates, OCSP responses and time-stamps.",
         crypto::verifications(),
     );
-    let phases = || Phase::ALL.iter().zip(figures.phases);
+    text.counters(
+        "hermod_errors_total",
+        "Messages refused by this server, by the full code that was told.",
+        "code",
+        shared.counters.codes(),
+    );
+    let phases = || Phase::ALL.iter().zip(&figures.phases);
     text.counters(
         "hermod_phase_seconds_total",
         "Time that exchanges spent in a phase.",
         "phase",
-        phases().map(|(phase, (_, us))| (phase.name(), seconds(us))),
+        phases().map(|(phase, durations)| (phase.name(), seconds(durations.us))),
     );
     text.counters(
         "hermod_phases_total",
         "How often exchanges went through a phase.",
         "phase",
-        phases().map(|(phase, (count, _))| (phase.name(), count)),
+        phases().map(|(phase, durations)| (phase.name(), durations.count())),
+    );
+    text.durations(
+        "hermod_phase_duration_seconds",
+        "How long exchanges spent in a phase.",
+        "phase",
+        &DURATION_CLASSES_US,
+        phases().map(|(phase, durations)| (phase.name(), &durations.classes[..], durations.us)),
+    );
+    let connections = worker::connections();
+    text.counters(
+        "hermod_connections_total",
+        "Connections to other servers and services that a message took, by whether they were made for it.",
+        "kind",
+        [("made", connections.made), ("kept", connections.kept)],
     );
 }
 

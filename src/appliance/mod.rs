@@ -4,16 +4,20 @@
 //! that need them all. Stopping goes the other way: the workers finish what runs, then the log is closed. What can be done
 //! while another process still has the log and the ports is a [`Preparation`].
 
+mod admin;
 mod authentication;
 mod bounds;
+mod countdowns;
 mod examine;
 mod internal_tls;
 mod metrics;
 mod monitoring;
 mod open;
 mod ports;
+mod process;
 mod readiness;
 mod stamping;
+mod status;
 mod tasks;
 mod tls;
 
@@ -28,6 +32,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
+pub use countdowns::Countdowns;
 pub use examine::{Finding, examine, examine_beside};
 pub use internal_tls::{InternalTls, load_or_make};
 pub use readiness::missing;
@@ -160,7 +165,7 @@ impl Preparation {
         let hurry = sockets.iter().any(ports::Port::is_held);
         let log = open_log(&config, &clock)?;
         let authentication: Arc<ArcSwapOption<Authentication>> = Arc::default();
-        let fetchers = metrics::Fetchers::new(&config);
+        let fetchers = Arc::new(metrics::Fetchers::new(&config));
         let stamper = start_control(
             &control,
             &config,
@@ -197,7 +202,10 @@ impl Preparation {
             verified: SharedVerificationCache::default(),
             monitoring: Arc::clone(&monitoring),
         });
-        let admin = metrics::serve(&control, Arc::clone(&shared), fetchers, admin_socket)?;
+        let countdowns = Arc::new(Countdowns::new(&config));
+        countdowns.look(&shared, &fetchers);
+        let admin = admin::serve(&control, &shared, &fetchers, &countdowns, admin_socket)?;
+        control.spawn(countdowns::keep(Arc::clone(&countdowns), Arc::clone(&shared), fetchers));
         let ports = ports::listeners(&config, sockets, &authentication, &trust, internal.as_ref());
         let (names, listeners): (Vec<_>, Vec<_>) = ports.into_iter().unzip();
         let admission = Admission::default();
@@ -222,6 +230,7 @@ impl Preparation {
             filter,
             recording,
             archiver,
+            countdowns,
         })
     }
 }
@@ -231,7 +240,7 @@ pub struct Appliance {
     workers: Workers,
     /// Of each listener of the workers.
     names: Vec<&'static str>,
-    admin: Option<metrics::AdminPort>,
+    admin: admin::AdminPorts,
     control: tokio::runtime::Runtime,
     log: LogHandle,
     signer: SignerHandle,
@@ -240,6 +249,7 @@ pub struct Appliance {
     filter: TokenFilter,
     recording: monitoring::Recording,
     archiver: Option<ArchiverTask>,
+    countdowns: Arc<Countdowns>,
 }
 
 impl Appliance {
@@ -265,7 +275,10 @@ impl Appliance {
 
     /// One line about how it fares.
     pub fn status(&self) -> String {
-        readiness::status_line(self.waits_for().as_deref())
+        readiness::status_line(
+            self.waits_for().as_deref(),
+            self.countdowns.deadline(self.shared.clock.now()).as_deref(),
+        )
     }
 
     /// Signs of life of the workers.
@@ -334,14 +347,14 @@ impl Appliance {
             sockets.into_iter().map(move |socket| (name.clone(), socket))
         };
         let mut all: Vec<_> = of_workers.flat_map(named).collect();
-        all.extend(self.admin.as_ref().and_then(|admin| Some((ports::ADMIN.to_owned(), admin.duplicate()?))));
+        all.extend(self.admin.duplicate().map(|socket| (ports::ADMIN.to_owned(), socket)));
         all
     }
 
     /// Finishes what runs, within a bounded time, and closes the log.
-    pub fn stop(mut self) {
+    pub fn stop(self) {
         self.workers.leave();
-        drop(self.admin.take());
+        drop(self.admin);
         self.workers.stop();
         self.workers.join();
         if let Some(archiver) = self.archiver {
@@ -396,6 +409,7 @@ fn start_workers(
             services: Pool::new(PoolOptions { idle: SERVICE_IDLE, ..pool }),
             authenticated: Default::default(),
             fastest: std::cell::RefCell::new(FastestAddresses::default()),
+            refused: Default::default(),
         }))
     })?;
     Ok(workers)

@@ -63,10 +63,11 @@ pub(super) fn waits_for(shared: &Shared) -> Option<String> {
     shared.log.timestamp_status().check(now).err().map(|error| format!("time-stamping: {}", error.text()))
 }
 
-/// One line about how the server fares.
-pub(super) fn status_line(waits_for: Option<&str>) -> String {
-    match waits_for {
-        None => PASSING.to_owned(),
-        Some(what) => format!("no message can pass: waits for {what}"),
+/// One line about how the server fares; `stops` says what will stop messages, when something will.
+pub(super) fn status_line(waits_for: Option<&str>, stops: Option<&str>) -> String {
+    match (waits_for, stops) {
+        (None, None) => PASSING.to_owned(),
+        (None, Some(stops)) => format!("{PASSING}; {stops}"),
+        (Some(what), _) => format!("no message can pass: waits for {what}"),
     }
 }

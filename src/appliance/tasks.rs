@@ -55,7 +55,8 @@ pub(super) fn start_control(
         settings: config.ocsp.clone(),
     }));
     let fetch = Arc::clone(&fetchers.tsa);
-    let tsa = Arc::new(TsaClient::new(fetch, Arc::clone(trust), Arc::clone(clock), config.timestamp.clone()));
+    let tsa = TsaClient::new(fetch, Arc::clone(trust), Arc::clone(clock), config.timestamp.clone());
+    let tsa = Arc::new(tsa.noting(Arc::clone(&fetchers.clock)));
     let timestamper = Arc::new(Timestamper::new(
         log.clone(),
         crate::crypto::DigestAlgorithm::Sha512,

@@ -31,8 +31,13 @@ pub fn run(args: &CheckArgs) -> ExitCode {
         }
     };
     say!("fine    configuration: {} is complete; this is {}", args.config.display(), config.server_id);
-    let look = if args.beside { examine_beside } else { examine };
-    let findings = look(&config, Arc::new(SystemClock));
+    if report(&config, args.beside) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints what is found, `beside` a server that runs or not, and the sum; whether nothing would stop the server.
+pub(super) fn report(config: &Config, beside: bool) -> bool {
+    let look = if beside { examine_beside } else { examine };
+    let findings = look(config, Arc::new(SystemClock));
     let mut stops = 0;
     for finding in &findings {
         let word = match finding {
@@ -44,17 +49,9 @@ pub fn run(args: &CheckArgs) -> ExitCode {
         stops += usize::from(matches!(finding, Finding::Stops(_)));
     }
     match stops {
-        0 => {
-            say!("nothing would stop this server");
-            ExitCode::SUCCESS
-        }
-        1 => {
-            say!("1 thing would stop this server");
-            ExitCode::FAILURE
-        }
-        more => {
-            say!("{more} things would stop this server");
-            ExitCode::FAILURE
-        }
+        0 => say!("nothing would stop this server"),
+        1 => say!("1 thing would stop this server"),
+        more => say!("{more} things would stop this server"),
     }
+    stops == 0
 }

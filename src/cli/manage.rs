@@ -138,8 +138,10 @@ async fn execute(args: &ManageArgs) -> Result<(), Failure> {
         _ => own_client_port(&config)?,
     };
     let boundary = format!("xroad{}", uuid(&entropy).replace('-', ""));
-    let id = send(&destination, &addressed, &parts, &boundary).await?;
     let code = addressed.request.service_code();
+    let sent = send(&destination, &addressed, &parts, &boundary).await;
+    let details = serde_json::json!({ "request": code, "number": sent.as_ref().ok() });
+    let id = super::audit::noted(&config, "manage", details, sent)?;
     say!("{code}: request {id} was taken; it counts once the global configuration shows it");
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use crate::config::{Config, DEFAULT_FILE};
 use crate::control::serverconf::{self, Dump};
@@ -72,7 +73,16 @@ async fn execute(args: &RegistryArgs) -> Result<(), Box<dyn std::error::Error>> 
             if let Some(folder) = config.registry.parent() {
                 std::fs::create_dir_all(folder)?;
             }
-            let changes = RegistryDb::open(&config.registry).await?.apply(clients, *dry_run).await?;
+            let applied = RegistryDb::open(&config.registry).await?.apply(clients, *dry_run).await;
+            super::ownership::hand_over(&config.root);
+            let changes = match dry_run {
+                true => applied?,
+                false => {
+                    let count = applied.as_ref().map_or(0, Vec::len);
+                    let details = json!({ "file": file, "changes": count });
+                    super::audit::noted(&config, "registry.apply", details, applied)?
+                }
+            };
             changes.iter().for_each(|change| say!("{change}"));
             match (changes.len(), dry_run) {
                 (0, _) => say!("nothing to change"),

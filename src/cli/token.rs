@@ -47,7 +47,12 @@ enum Command {
 pub fn run(args: &TokenArgs) -> ExitCode {
     let done = Config::load(&args.config).map_err(Into::into).and_then(|config| match &args.command {
         Command::Show => show(&config),
-        Command::Import { key, certificate, member } => import(&config, key, certificate, member.as_deref()),
+        Command::Import { key, certificate, member } => {
+            let done = import(&config, key, certificate, member.as_deref());
+            super::ownership::hand_over(&config.root);
+            let details = serde_json::json!({ "certificate": certificate, "member": member });
+            super::audit::noted(&config, "token.import", details, done)
+        }
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -33,12 +33,16 @@ pub struct Config {
     pub root: PathBuf,
     /// `registry`: the registry database. Default `registry.sqlite` (relative to the root).
     pub registry: PathBuf,
+    /// `audit`: the log of administrative acts. Default `audit.log` (relative to the root).
+    pub audit: PathBuf,
     /// `[listen]`
     pub listen: Listen,
     /// `[admin]`
     pub admin: Admin,
     /// `[health]`
     pub health: Health,
+    /// `[countdown]`
+    pub countdown: Countdown,
     /// `[worker]`
     pub worker: Worker,
     /// `[signer]`

@@ -14,11 +14,13 @@ pub(super) fn config(file: &mut Section<'_>, folder: &Path) -> Option<Config> {
     file.choice("preset", &presets);
     let root = folder.join(file.text("root").unwrap_or(DEFAULT_ROOT.into()));
     let registry = path(file, "registry", &root, "registry.sqlite");
+    let audit = path(file, "audit", &root, "audit.log");
     let server_id = file.section("server", server_id);
     let config = Config {
         listen: file.section("listen", listen),
-        admin: file.section("admin", admin),
+        admin: file.section("admin", |section| admin(section, &root)),
         health: file.section("health", health),
+        countdown: file.section("countdown", countdown),
         worker: file.section("worker", worker),
         signer: file.section("signer", |section| signer(section, &root)),
         log: file.section("log", |section| log(section, &root)),
@@ -32,6 +34,7 @@ pub(super) fn config(file: &mut Section<'_>, folder: &Path) -> Option<Config> {
         logging: file.section("logging", logging),
         server_id: server_id?,
         registry,
+        audit,
         root,
     };
     Some(config)
@@ -68,8 +71,23 @@ fn listen(section: &mut Section<'_>) -> Listen {
     Listen { consumer_http, consumer_https, server, ocsp }
 }
 
-fn admin(section: &mut Section<'_>) -> Admin {
-    Admin { listen: section.parsed("listen", address_or_off).unwrap_or_default() }
+fn admin(section: &mut Section<'_>, root: &Path) -> Admin {
+    let listen = section.parsed("listen", address_or_off).unwrap_or_default();
+    let socket = section.text("socket").unwrap_or_else(|| "admin.sock".into());
+    Admin { listen, socket: (socket != "off").then(|| root.join(socket)) }
+}
+
+fn countdown(section: &mut Section<'_>) -> Countdown {
+    const DAY: u64 = 86_400;
+    let mut distances =
+        |key, default: [u64; 5]| section.numbers(key, 0..=366 * DAY).unwrap_or_else(|| default.to_vec());
+    Countdown {
+        warn_secs: distances("warn_secs", [14_400, 3600, 900, 300, 60]),
+        certificate_warn_secs: distances(
+            "certificate_warn_secs",
+            [30 * DAY, 14 * DAY, 7 * DAY, 3 * DAY, DAY],
+        ),
+    }
 }
 
 fn health(section: &mut Section<'_>) -> Health {

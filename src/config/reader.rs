@@ -210,6 +210,30 @@ impl<'t> Section<'t> {
         N: TryFrom<i64> + PartialOrd + fmt::Display + Copy,
     {
         let value = self.value(key)?;
+        self.number_of(key, value, &range)
+    }
+
+    /// A list of whole numbers within `range`; `None` if absent.
+    pub fn numbers<N>(&mut self, key: &'static str, range: RangeInclusive<N>) -> Option<Vec<N>>
+    where
+        N: TryFrom<i64> + PartialOrd + fmt::Display + Copy,
+    {
+        let value = self.value(key)?;
+        let Some(items) = value.get_ref().as_array() else {
+            return self.wrong_type(key, "a list of whole numbers in [ ]", value);
+        };
+        items.iter().map(|item| self.number_of(key, item, &range)).collect()
+    }
+
+    fn number_of<N>(
+        &self,
+        key: &'static str,
+        value: &'t Spanned<DeValue<'t>>,
+        range: &RangeInclusive<N>,
+    ) -> Option<N>
+    where
+        N: TryFrom<i64> + PartialOrd + fmt::Display + Copy,
+    {
         let Some(integer) = value.get_ref().as_integer() else {
             return self.wrong_type(key, "a whole number", value);
         };

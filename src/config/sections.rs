@@ -20,11 +20,23 @@ pub struct Listen {
 }
 
 /// `[admin]`: what the operator's own tools ask.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Admin {
     /// Serves `GET /metrics` (Prometheus text) over plain HTTP at this address. Default `off`. Meant for loopback or a
     /// network of the operator's own: nobody is asked who he is.
     pub listen: Option<SocketAddr>,
+    /// The same, and `GET /status`, on a Unix socket that the server's user and group may open. Default `admin.sock`; `off`
+    /// for none.
+    pub socket: Option<PathBuf>,
+}
+
+/// `[countdown]`: how long before messages stop the journal warns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Countdown {
+    /// Distances in seconds. Default 14400, 3600, 900, 300, 60.
+    pub warn_secs: Vec<u64>,
+    /// The same for certificates. Default 30, 14, 7, 3 and 1 days.
+    pub certificate_warn_secs: Vec<u64>,
 }
 
 /// `[health]`: what load balancers ask.

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -120,6 +121,7 @@ pub struct HttpFetcher {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     timeouts: Timeouts,
     calls: AtomicU64,
+    failure: Mutex<Option<String>>,
 }
 
 impl HttpFetcher {
@@ -139,12 +141,17 @@ impl HttpFetcher {
             .enable_http1()
             .wrap_connector(http);
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Self { client, timeouts, calls: AtomicU64::new(0) }
+        Self { client, timeouts, calls: AtomicU64::new(0), failure: Mutex::default() }
     }
 
     /// Requests since start, failed ones included.
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Why the last request failed; `None` when it did not.
+    pub fn failure(&self) -> Option<String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn exchange(&self, request: Request) -> Result<Answer, FetchError> {
@@ -184,7 +191,11 @@ impl Fetch for HttpFetcher {
             self.calls.fetch_add(1, Ordering::Relaxed);
             let url = request.url.clone();
             let whole = self.timeouts.connect + self.timeouts.read;
-            tokio::time::timeout(whole, self.exchange(request)).await.unwrap_or(Err(FetchError::Timeout(url)))
+            let answer = tokio::time::timeout(whole, self.exchange(request)).await;
+            let answer = answer.unwrap_or(Err(FetchError::Timeout(url)));
+            let failure = answer.as_ref().err().map(ToString::to_string);
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+            answer
         })
     }
 }

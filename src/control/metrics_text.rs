@@ -25,11 +25,57 @@ impl MetricsText {
         name: &str,
         help: &str,
         label: &str,
-        values: impl IntoIterator<Item = (&'static str, V)>,
+        values: impl IntoIterator<Item = (impl AsRef<str>, V)>,
     ) {
         self.family(name, "counter", help);
+        self.labelled(name, label, values);
+    }
+
+    /// A figure that goes up and down for each value of a label. Values must not need escapes.
+    pub fn gauges<V: Display>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (impl AsRef<str>, V)>,
+    ) {
+        self.family(name, "gauge", help);
+        self.labelled(name, label, values);
+    }
+
+    fn labelled<V: Display>(
+        &mut self,
+        name: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (impl AsRef<str>, V)>,
+    ) {
         for (value, figure) in values {
-            let _ = writeln!(self.0, "{name}{{{label}=\"{value}\"}} {figure}");
+            let _ = writeln!(self.0, "{name}{{{label}=\"{}\"}} {figure}", value.as_ref());
+        }
+    }
+
+    /// A histogram in seconds for each value of a label: numbers by class of microseconds, the last beyond all bounds, and
+    /// the sum in microseconds.
+    pub fn durations<'c>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        bounds_us: &[u64],
+        values: impl IntoIterator<Item = (&'static str, &'c [u64], u64)>,
+    ) {
+        self.family(name, "histogram", help);
+        for (value, classes, sum_us) in values {
+            let mut total = 0;
+            for (bound, count) in bounds_us.iter().zip(classes) {
+                total += count;
+                let bound = seconds(*bound);
+                let _ = writeln!(self.0, "{name}_bucket{{{label}=\"{value}\",le=\"{bound}\"}} {total}");
+            }
+            let total: u64 = classes.iter().sum();
+            let _ = writeln!(self.0, "{name}_bucket{{{label}=\"{value}\",le=\"+Inf\"}} {total}");
+            let _ = writeln!(self.0, "{name}_sum{{{label}=\"{value}\"}} {}", seconds(sum_us));
+            let _ = writeln!(self.0, "{name}_count{{{label}=\"{value}\"}} {total}");
         }
     }
 
@@ -72,12 +118,17 @@ mod tests {
         text.counter("a_total", "As.", 3);
         text.counters("b_total", "Bs.", "kind", [("x", 1), ("y", 2)]);
         text.histogram("c", "Cs.", &[1, 2], &[4, 0, 1], 9);
+        text.gauges("d", "Ds.", "kind", [("x", "+Inf")]);
+        text.durations("e", "Es.", "phase", &[500], [("log", &[2, 1][..], 2_000_000)]);
         assert_eq!(
             text.finish(),
             "# HELP a_total As.\n# TYPE a_total counter\na_total 3\n\
              # HELP b_total Bs.\n# TYPE b_total counter\nb_total{kind=\"x\"} 1\nb_total{kind=\"y\"} 2\n\
              # HELP c Cs.\n# TYPE c histogram\nc_bucket{le=\"1\"} 4\nc_bucket{le=\"2\"} 4\n\
-             c_bucket{le=\"+Inf\"} 5\nc_sum 9\nc_count 5\n"
+             c_bucket{le=\"+Inf\"} 5\nc_sum 9\nc_count 5\n\
+             # HELP d Ds.\n# TYPE d gauge\nd{kind=\"x\"} +Inf\n\
+             # HELP e Es.\n# TYPE e histogram\ne_bucket{phase=\"log\",le=\"0.0005\"} 2\n\
+             e_bucket{phase=\"log\",le=\"+Inf\"} 3\ne_sum{phase=\"log\"} 2\ne_count{phase=\"log\"} 3\n"
         );
     }
 }

@@ -9,9 +9,13 @@ use crate::trust::TrustSnapshot;
 
 mod admin;
 pub mod archive;
+mod audit;
+pub mod backup;
+mod clock_difference;
 mod configuration_client;
 mod configuration_download;
 mod configuration_source;
+pub mod countdown;
 mod declaration;
 mod fetch;
 mod fetch_tls;
@@ -30,7 +34,9 @@ pub mod serverconf;
 pub mod timestamping;
 mod tsa;
 
-pub use admin::{Admin, MaintenanceSwitch, MetricsSource};
+pub use admin::{Admin, AdminSources, HealthSource, MaintenanceSwitch, MetricsSource};
+pub use audit::{AuditError, AuditLog, AuditSummary};
+pub use clock_difference::ClockDifference;
 pub use configuration_client::ConfigurationClient;
 pub use declaration::{load as load_declaration, parse as parse_declaration};
 pub use fetch::{Answer, Fetch, FetchError, HttpFetcher, Request, Timeouts, TlsChecks};

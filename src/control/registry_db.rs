@@ -62,6 +62,12 @@ impl RegistryDb {
         self
     }
 
+    /// Writes a copy as of one moment into a file that is not there yet, whoever writes meanwhile.
+    pub async fn copy_to(&mut self, file: &Path) -> Result<(), RegistryDbError> {
+        sqlx::query("VACUUM INTO ?").bind(file.display().to_string()).execute(&mut self.connection).await?;
+        Ok(())
+    }
+
     /// The present state.
     pub async fn load(&mut self) -> Result<Registry, RegistryDbError> {
         let mut transaction = self.connection.begin().await?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::SharedTrust;
+use super::clock_difference::ClockDifference;
 use super::fetch::{Fetch, FetchError, Request};
 use crate::config::Timestamp;
 use crate::crypto::Digest;
@@ -26,6 +27,7 @@ pub struct TsaClient {
     trust: SharedTrust,
     clock: SharedClock,
     settings: Timestamp,
+    difference: Arc<ClockDifference>,
 }
 
 type Asking<'a> = Pin<Box<dyn Future<Output = Result<Bytes, String>> + Send + 'a>>;
@@ -33,7 +35,13 @@ type Asking<'a> = Pin<Box<dyn Future<Output = Result<Bytes, String>> + Send + 'a
 impl TsaClient {
     /// By `settings`: the configured order, or all authorities that the own instance approves.
     pub fn new(fetch: Arc<dyn Fetch>, trust: SharedTrust, clock: SharedClock, settings: Timestamp) -> Self {
-        Self { fetch, trust, clock, settings }
+        Self { fetch, trust, clock, settings, difference: Arc::default() }
+    }
+
+    /// Notes how far the own clock is from the authorities'.
+    pub fn noting(mut self, difference: Arc<ClockDifference>) -> Self {
+        self.difference = difference;
+        self
     }
 
     /// The authorities that will be asked, in order.
@@ -58,11 +66,13 @@ impl TsaClient {
     async fn ask(&self, url: &str, imprint: &Digest, snapshot: &TrustSnapshot) -> Result<Bytes, String> {
         let body = request_der(imprint);
         let request = Request::post(url, "application/timestamp-query", body, TIMESTAMP_RESPONSE_BYTES_MAX);
+        let asked = self.clock.now();
         let answer =
             self.fetch.fetch(request).await.map_err(|error| format!("{}: {error}", fetch_code(&error)))?;
         let authorities = snapshot.global_conf.tsa_certificates();
         let accepted = accept_response(&answer.body, imprint, authorities, &snapshot.policy);
         let accepted = accepted.map_err(|error: TimestampError| format!("{url}: {error}"))?;
+        self.difference.note(asked, self.clock.now(), accepted.time);
         Ok(accepted.token.into())
     }
 }

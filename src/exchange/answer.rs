@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::context::Worker;
 use super::http_date::http_date;
+use super::observation::Refused;
 use crate::message::{ErrorAnswer, ErrorFormat, Fault, XRoadError};
 use crate::worker::{BodyFraming, HttpError, ServerExchange, header_values};
 
@@ -105,7 +106,10 @@ pub async fn refuse_soap(
 /// The fault of an error, with the random identifier under which the journal has it.
 pub fn log_fault(worker: &Worker, error: &XRoadError) -> Fault {
     let detail = worker.uuid();
-    tracing::warn!(code = error.code(), text = error.text(), detail, "message refused");
+    worker.shared.counters.code(error.code());
+    let Refused { message_id, client, service, peer } = worker.refused.take().unwrap_or_default();
+    let (code, text) = (error.code(), error.text());
+    tracing::warn!(code, text, detail, message_id, client, service, peer, "message refused");
     Fault::new(error, &detail)
 }
 

@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::counters::{Counters, Phase};
 use super::health::HealthSwitches;
+use super::observation::Refused;
 use super::peer_cache::AuthenticatedPeers;
 use super::peer_ocsp::PeerOcsp;
 use super::random::{Entropy, uuid};
@@ -92,6 +93,8 @@ pub struct Worker {
     pub authenticated: RefCell<AuthenticatedPeers>,
     /// Which of a provider's addresses connected fastest.
     pub fastest: RefCell<FastestAddresses>,
+    /// The exchange whose refusal is told next.
+    pub refused: RefCell<Option<Refused>>,
 }
 
 impl Worker {

@@ -1,7 +1,12 @@
 //! Figures of the data plane.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::histogram::{Durations, Histogram};
+use crate::limits::ERROR_CODES_COUNTED_MAX;
 
 /// What an exchange spends its time on. Hashing is part of the phases that read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,12 +57,6 @@ impl Phase {
     }
 }
 
-#[derive(Debug, Default)]
-struct Sum {
-    count: AtomicU64,
-    us: AtomicU64,
-}
-
 /// Counts since start.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -68,7 +67,8 @@ pub struct Counters {
     verified_first: AtomicU64,
     verified_again: AtomicU64,
     repeated_requests: AtomicU64,
-    phases: [Sum; Phase::ALL.len()],
+    phases: [Histogram; Phase::ALL.len()],
+    codes: Mutex<BTreeMap<String, u64>>,
 }
 
 /// Figures since start, as they are now.
@@ -88,8 +88,8 @@ pub struct Figures {
     pub verified_again: u64,
     /// Requests whose signed bytes had come before.
     pub repeated_requests: u64,
-    /// Number and microseconds of each of [`Phase::ALL`].
-    pub phases: [(u64, u64); Phase::ALL.len()],
+    /// Durations of each of [`Phase::ALL`].
+    pub phases: [Durations; Phase::ALL.len()],
 }
 
 impl Counters {
@@ -106,6 +106,19 @@ impl Counters {
     /// A message was refused.
     pub fn error(&self) {
         self.errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An error with this full code was told to the other party.
+    pub fn code(&self, code: &str) {
+        let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        // Codes come from a table; the bound is for the day when they do not.
+        let known = codes.len() < ERROR_CODES_COUNTED_MAX || codes.contains_key(code);
+        *codes.entry(if known { code.to_owned() } else { "other".to_owned() }).or_default() += 1;
+    }
+
+    /// Errors by their full code.
+    pub fn codes(&self) -> BTreeMap<String, u64> {
+        self.codes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A fault of a peer was delivered; faults are unsigned by protocol.
@@ -131,8 +144,7 @@ impl Counters {
 
     fn add_phase(&self, phase: Phase, took: Duration) {
         if let Some(sum) = self.phases.get(phase as usize) {
-            sum.count.fetch_add(1, Ordering::Relaxed);
-            sum.us.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+            sum.add(took);
         }
     }
 
@@ -147,7 +159,7 @@ impl Counters {
             verified_first: read(&self.verified_first),
             verified_again: read(&self.verified_again),
             repeated_requests: read(&self.repeated_requests),
-            phases: self.phases.each_ref().map(|sum| (read(&sum.count), read(&sum.us))),
+            phases: self.phases.each_ref().map(Histogram::read),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 
 use super::answer;
-use super::context::Worker;
+use super::context::{Shared, Worker};
 use crate::worker::{HttpError, ServerExchange};
 
 /// What the port says while maintenance is switched on.
@@ -29,6 +29,11 @@ impl HealthSwitches {
         format!("Maintenance mode set: {before} => {on}")
     }
 
+    /// Whether maintenance is switched on.
+    pub fn is_in_maintenance(&self) -> bool {
+        self.maintenance.load(Ordering::Relaxed)
+    }
+
     /// Whether the registry database could be read.
     pub fn set_registry_reachable(&self, reachable: bool) {
         self.registry_failed.store(!reachable, Ordering::Relaxed);
@@ -46,16 +51,20 @@ fn state(worker: &Worker) -> (u16, String) {
     if worker.shared.health.maintenance.load(Ordering::Relaxed) {
         return (503, MAINTENANCE.into());
     }
-    match check(worker) {
+    match check(&worker.shared) {
         Ok(()) => (200, String::new()),
         Err(reason) => (500, format!("{reason}\n")),
     }
 }
 
-/// The checks in the order of official servers; the last one is Hermod's own.
-fn check(worker: &Worker) -> Result<(), String> {
-    let (shared, trust, now) = (&worker.shared, worker.trust(), worker.now());
-    if worker.require_valid_global_conf(&trust.global_conf).is_err() {
+/// Whether messages can pass, or the first reason why not. The checks in the order of official servers; the last one is
+/// Hermod's own.
+///
+/// # Errors
+/// The reason in a line of text.
+pub fn check(shared: &Shared) -> Result<(), String> {
+    let (trust, now) = (shared.trust.load_full(), shared.clock.now());
+    if trust.global_conf.check_valid(now).is_err() {
         return Err("Global configuration is expired".into());
     }
     let authentication = shared.authentication.load();

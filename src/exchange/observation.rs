@@ -10,9 +10,39 @@ use super::context::Worker;
 use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use crate::control::monitoring::{OperationalRecord, RestCall, Role, Sizes};
+use crate::crypto::Certificate;
 use crate::message::{RestRequest, SoapHeader, SoapMessage, XRoadError};
 use crate::time::UnixTime;
 use crate::worker::PeerInfo;
+
+/// Which exchange was refused, for the journal's line about it. The observation leaves it on its worker, and whoever writes
+/// the line, before anything else runs there, takes it.
+#[derive(Debug, Default)]
+pub struct Refused {
+    /// Message id, empty while it is not read.
+    pub message_id: String,
+    /// The client.
+    pub client: String,
+    /// The service.
+    pub service: String,
+    /// The other security server: its address on the consumer's side, its identifier on the provider's.
+    pub peer: String,
+}
+
+impl Refused {
+    fn of(record: &OperationalRecord, worker: &Worker) -> Self {
+        let server = || {
+            let certificate = Certificate::from_der(record.peer_certificate.as_ref()?).ok()?;
+            worker.trust().global_conf.auth_cert_server(&certificate).map(|server| server.to_string())
+        };
+        Self {
+            message_id: record.message_id.clone().unwrap_or_default(),
+            client: record.client.as_ref().map(ToString::to_string).unwrap_or_default(),
+            service: record.service.as_ref().map(ToString::to_string).unwrap_or_default(),
+            peer: record.peer_address.clone().or_else(server).unwrap_or_default(),
+        }
+    }
+}
 
 /// The record of an exchange that is going on.
 pub struct Observation {
@@ -23,8 +53,7 @@ pub struct Observation {
 impl Observation {
     /// An exchange begins.
     pub fn begin(worker: &Rc<Worker>, role: Role) -> Self {
-        let is_on = worker.shared.monitoring.is_on();
-        let record = is_on.then(|| Box::new(OperationalRecord::begun(role, worker.now())));
+        let record = Some(Box::new(OperationalRecord::begun(role, worker.now())));
         Self { worker: Rc::clone(worker), record }
     }
 
@@ -147,6 +176,9 @@ impl Observation {
             record.fault = Some((code.to_owned(), text.to_owned()));
             record.response_out = record.response_out.or(Some(now));
         });
+        if let Some(record) = &self.record {
+            *self.worker.refused.borrow_mut() = Some(Refused::of(record, &self.worker));
+        }
     }
 
     /// The exchange ends with this error, which is given back with its prefix.
@@ -160,7 +192,21 @@ impl Observation {
     pub fn refusal(&mut self, refusal: Refusal) -> Refusal {
         match &refusal {
             Refusal::Error(error) => self.fault(error.code(), error.text()),
-            Refusal::Fault(fault, _) => self.fault(&fault.code, &fault.string),
+            Refusal::Fault(fault, _) => {
+                self.fault(&fault.code, &fault.string);
+                let Refused { message_id, client, service, peer } =
+                    self.worker.refused.take().unwrap_or_default();
+                let (code, text) = (fault.code.as_str(), fault.string.as_str());
+                tracing::info!(
+                    code,
+                    text,
+                    message_id,
+                    client,
+                    service,
+                    peer,
+                    "the provider's side refused a message"
+                );
+            }
             Refusal::Status(..) | Refusal::Gone(_) => self.response_out(),
         }
         refusal
@@ -180,7 +226,9 @@ impl Drop for Observation {
     fn drop(&mut self) {
         if let Some(mut record) = self.record.take() {
             record.response_out = record.response_out.or_else(|| Some(self.worker.now()));
-            self.worker.shared.monitoring.push(record);
+            if self.worker.shared.monitoring.is_on() {
+                self.worker.shared.monitoring.push(record);
+            }
         }
     }
 }

@@ -120,6 +120,12 @@ impl Catalog {
         &self.damages
     }
 
+    /// The largest id of a message record; 0 when there is none.
+    pub fn last_id(&self) -> u64 {
+        let sealed = self.sealed.values().map(|sealed| sealed.head.last_message_id);
+        sealed.chain(self.live.values().filter_map(Live::last_id)).max().unwrap_or(0)
+    }
+
     /// Message records and time-stamp records.
     pub fn counts(&self) -> (u64, u64) {
         let sealed =

@@ -15,7 +15,7 @@ use super::recovery::Access;
 use super::status::TimestampStatus;
 use super::storage::{Disk, Storage};
 use super::writer::{Command, Entry, Job, Writer};
-use super::{LogError, lock, payload, recovery, sealer};
+use super::{LogError, begin, lock, payload, recovery, sealer};
 use crate::limits::{ATTACHMENTS_MAX, LOG_COMMIT_RECORDS_MAX, LOG_QUEUE_RECORDS_MAX, LOG_RECORD_BYTES_MAX};
 use crate::message::{ErrorCode, SecurityServerId, XRoadError};
 use crate::time::SharedClock;
@@ -104,7 +104,7 @@ impl LogHandle {
             config.segment_bytes_max,
             full,
             found.last_number.map_or(1, |number| number + 1),
-            found.last_id + 1 + gap,
+            found.last_id.max(begin::floor(&config.directory)?) + 1 + gap,
         );
         if let Some(tail) = found.tail.filter(|tail| !tail.sealed) {
             resume(&mut writer, tail);
@@ -188,6 +188,17 @@ impl LogHandle {
     /// Reads this log.
     pub fn reader(&self) -> &LogReader {
         &self.0.reader
+    }
+
+    /// Records that wait for the writer.
+    pub fn waiting(&self) -> usize {
+        self.0.commands.len()
+    }
+
+    /// When the oldest message record without a time-stamp was logged; `None` when all have one.
+    pub fn oldest_unstamped(&self) -> Option<crate::time::UnixTime> {
+        let id = self.0.reader.unstamped(1).first().copied()?;
+        self.0.reader.summary(id).ok().map(|summary| summary.time)
     }
 
     /// Whether time-stamping allows further records.

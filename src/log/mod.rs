@@ -8,6 +8,7 @@
 
 mod archiving;
 mod audit;
+mod begin;
 mod body_logging;
 mod catalog;
 mod chains;
@@ -39,6 +40,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use audit::{SegmentCheck, SegmentSummary};
+pub use begin::begin_behind;
 pub use body_logging::{BodyLogging, Side, reduced_rest_head};
 pub use container::encoded_query_id;
 pub use counters::LogStatistics;

@@ -204,6 +204,11 @@ impl LogReader {
         self.with_catalog(|catalog| catalog.unstamped().len() as usize)
     }
 
+    /// The largest id of a message record; 0 of an empty log.
+    pub fn last_id(&self) -> u64 {
+        self.with_catalog(Catalog::last_id)
+    }
+
     /// Message records and time-stamp records in the log.
     pub fn counts(&self) -> (u64, u64) {
         self.with_catalog(Catalog::counts)

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::addresses::{self, Claim};
+use super::authority::{self, Authority};
 use super::error::SandboxError;
 use super::files::ServerFiles;
 use super::management::{self, Management, Registrations, registration_listener};
@@ -41,6 +42,7 @@ pub struct Ecosystem {
     pki: Arc<Pki>,
     stations: Arc<Stations>,
     responder: Arc<Responder>,
+    authority: Arc<Authority>,
     source: Arc<Source>,
     management: Arc<Management>,
     binary: PathBuf,
@@ -115,6 +117,8 @@ impl Ecosystem {
         };
         let stations = Arc::new(Stations::default());
         let responder = Arc::new(Responder::new(Arc::clone(&pki))?);
+        let authority = Authority::new(Arc::clone(&pki), options.key_type, Arc::clone(&responder));
+        let authority = Arc::new(authority);
         let source = Arc::new(Source::new(&options.instance, Arc::clone(&pki), parts));
         let management = Management::new(plan.clone(), Arc::clone(&pki), Arc::clone(&source), registrations);
         let management = Arc::new(management);
@@ -123,7 +127,7 @@ impl Ecosystem {
             "starting OCSP responder, time-stamping authority, configuration source and example services",
         );
         let services = Services { plan: &plan, pki: &pki, stations: &stations, clock: &clock };
-        let services = services.start(claim, &responder, &source, &management)?;
+        let services = services.start(claim, &responder, &authority, &source, &management)?;
 
         progress("writing the directories of the security servers");
         let mut servers = Vec::with_capacity(plan.servers.len());
@@ -139,6 +143,7 @@ impl Ecosystem {
             pki,
             stations,
             responder,
+            authority,
             source,
             management,
             binary,
@@ -166,6 +171,11 @@ impl Ecosystem {
     /// The OCSP responder, for revoking.
     pub fn responder(&self) -> &Responder {
         &self.responder
+    }
+
+    /// The certificate authority, for further certificates.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
     }
 
     /// The configuration source, for publishing other parameters.
@@ -255,6 +265,7 @@ impl Services<'_> {
         &self,
         claim: Claim,
         responder: &Arc<Responder>,
+        authority: &Arc<Authority>,
         source: &Arc<Source>,
         management: &Arc<Management>,
     ) -> Result<JoinSet<()>, SandboxError> {
@@ -265,6 +276,7 @@ impl Services<'_> {
             let router = match port {
                 ports::OCSP => ocsp::router(Arc::clone(responder), stations(), clock()),
                 ports::TSA => tsa::router(Arc::clone(self.pki), stations(), clock()),
+                ports::CA => authority::router(Arc::clone(authority), clock()),
                 ports::SOURCE => source::router(Arc::clone(source), stations(), clock()),
                 ports::REST => rest_service::router(stations()),
                 ports::MANAGEMENT | ports::REGISTRATION => {

@@ -101,7 +101,8 @@ impl ServerFiles {
         &self.certificate_hashes
     }
 
-    fn anchor(&self) -> PathBuf {
+    /// The configuration anchor.
+    pub fn anchor(&self) -> PathBuf {
         self.directory.join("configuration-anchor.xml")
     }
 

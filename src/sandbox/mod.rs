@@ -7,7 +7,7 @@
 //!
 //! * [`plan`], [`addresses`]: who there is and where each one listens.
 //! * [`keys`], [`pki`]: keys and certificates.
-//! * [`ocsp`], [`tsa`], [`source`], [`parameters`]: the trust services and what they publish.
+//! * [`authority`], [`ocsp`], [`tsa`], [`source`], [`parameters`]: the trust services and what they publish.
 //! * [`management`]: what is registered, and how it is changed.
 //! * [`rest_service`], [`soap_service`], [`mime`]: the example services.
 //! * [`files`], [`process`]: the directory and the process of one security server.
@@ -18,6 +18,7 @@
 
 pub mod addresses;
 pub mod audit;
+pub mod authority;
 pub mod client;
 pub mod ecosystem;
 mod error;

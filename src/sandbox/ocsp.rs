@@ -32,7 +32,7 @@ pub struct Responder {
     pki: Arc<Pki>,
     issuer_name_hash: [u8; 20],
     issuer_key_hash: [u8; 20],
-    issued: BTreeSet<Vec<u8>>,
+    issued: Mutex<BTreeSet<Vec<u8>>>,
     revoked: Mutex<BTreeSet<Vec<u8>>>,
 }
 
@@ -50,7 +50,7 @@ impl Responder {
         Ok(Self {
             issuer_name_hash: crypto::sha1(&name),
             issuer_key_hash: crypto::sha1(key),
-            issued: pki.issued_serials(),
+            issued: Mutex::new(pki.issued_serials()),
             revoked: Mutex::default(),
             pki,
         })
@@ -64,6 +64,11 @@ impl Responder {
         } else {
             list.remove(&serial)
         };
+    }
+
+    /// Knows the certificate with this serial number from now on.
+    pub fn issued(&self, serial: Vec<u8>) {
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner).insert(serial);
     }
 
     /// Answers the DER of an OCSP request with the DER of an OCSP response; its first certificate is the one that
@@ -93,7 +98,7 @@ impl Responder {
                 revocation_time: generalized(now.plus_secs(-3600))?,
                 revocation_reason: None,
             })
-        } else if self.issued.contains(serial) {
+        } else if self.issued.lock().unwrap_or_else(PoisonError::into_inner).contains(serial) {
             CertStatus::good()
         } else {
             CertStatus::unknown()

@@ -133,15 +133,7 @@ impl Role<'_> {
 
     fn parameters(&self, instance: &str, now: UnixTime) -> CertificateParams {
         let mut params = CertificateParams::default();
-        let (year, month, day, ..) = now.plus_secs(-86_400).civil();
-        let date = |years: i64| {
-            rcgen::date_time_ymd(
-                (year + years) as i32,
-                month as u8,
-                if (month, day) == (2, 29) { 28 } else { day as u8 },
-            )
-        };
-        (params.not_before, params.not_after) = (date(0), date(10));
+        set_validity(&mut params, now);
         params.serial_number = Some(random_serial());
         params.is_ca = IsCa::ExplicitNoCa;
         // Responders are looked for by their names in all instances: names of two sandboxes must not be the same.
@@ -225,8 +217,18 @@ fn critical_time_stamping() -> CustomExtension {
     extension
 }
 
+/// From yesterday on, for ten years.
+pub(super) fn set_validity(params: &mut CertificateParams, now: UnixTime) {
+    let (year, month, day, ..) = now.plus_secs(-86_400).civil();
+    let date = |years: i64| {
+        let day = if (month, day) == (2, 29) { 28 } else { day as u8 };
+        rcgen::date_time_ymd((year + years) as i32, month as u8, day)
+    };
+    (params.not_before, params.not_after) = (date(0), date(10));
+}
+
 // 127 random bits whose top byte is 0x40..0x7f: always sixteen bytes, never a sign byte.
-fn random_serial() -> SerialNumber {
+pub(super) fn random_serial() -> SerialNumber {
     let mut bytes = [0; 16];
     // The operating system's generator does not fail once it has been seeded; a fixed serial would be noticed at once.
     let _ = aws_lc_rs::rand::fill(&mut bytes);

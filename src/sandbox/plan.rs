@@ -21,10 +21,12 @@ pub mod ports {
     pub const SOAP: u16 = 9202;
     /// Management services, for what comes through X-Road.
     pub const MANAGEMENT: u16 = 9203;
+    /// Certificate authority.
+    pub const CA: u16 = 8887;
     /// Registration of authentication certificates, over HTTPS.
     pub const REGISTRATION: u16 = 4001;
     /// All of the above.
-    pub const SERVICES: [u16; 7] = [OCSP, TSA, SOURCE, REST, SOAP, MANAGEMENT, REGISTRATION];
+    pub const SERVICES: [u16; 8] = [OCSP, TSA, SOURCE, REST, SOAP, MANAGEMENT, REGISTRATION, CA];
     /// Metrics of a security server, on its own address.
     pub const ADMIN: u16 = 9600;
     /// Health checks of a security server, on its own address.

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -51,12 +52,21 @@ pub struct Source {
     pki: Arc<Pki>,
     parts: Mutex<Parts>,
     generations: Mutex<VecDeque<Generation>>,
+    life_secs: AtomicI64,
 }
 
 impl Source {
     /// A source of these parts.
     pub fn new(instance: &str, pki: Arc<Pki>, parts: Parts) -> Self {
-        Self { instance: instance.to_owned(), pki, parts: Mutex::new(parts), generations: Mutex::default() }
+        let (parts, generations) = (Mutex::new(parts), Mutex::default());
+        let life_secs = AtomicI64::new(EXPIRE_SECS);
+        Self { instance: instance.to_owned(), pki, parts, generations, life_secs }
+    }
+
+    /// What is signed from now on expires after so many seconds, which must be more than [`RESIGN_SECS`].
+    pub fn set_life(&self, secs: i64) {
+        self.life_secs.store(secs, Ordering::Relaxed);
+        self.publish(self.parts());
     }
 
     /// Publishes other parts from now on.
@@ -107,7 +117,7 @@ impl Source {
     ) -> Result<Arc<[u8]>, SandboxError> {
         let (signer, instance) = (&self.pki.source, &self.instance);
         let (inner, outer) = (boundary(), boundary());
-        let expire = UnixTime::from_secs(now.plus_secs(EXPIRE_SECS).secs());
+        let expire = UnixTime::from_secs(now.plus_secs(self.life_secs.load(Ordering::Relaxed)).secs());
         let mut signed = format!("--{inner}\r\nExpire-date: {expire}\r\nVersion: 6\r\n\r\n");
         for (identifier, file, content) in parts {
             let _ = write!(

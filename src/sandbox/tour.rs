@@ -28,6 +28,7 @@ pub fn describe(ecosystem: &Ecosystem) -> String {
         );
     }
     for (name, port) in [
+        ("certificate authority, POST /sign", ports::CA),
         ("OCSP responder", ports::OCSP),
         ("time-stamping authority", ports::TSA),
         ("configuration source", ports::SOURCE),

@@ -20,6 +20,7 @@ mod pki_for_tests;
 mod policy;
 mod private_params;
 mod profile;
+mod request_subject;
 mod responders;
 mod schema;
 mod shared_params;
@@ -40,6 +41,7 @@ pub use private_params::{
     ManagementService, PrivateParams, parse_fetch_interval, parse_monitoring, parse_next_update,
 };
 pub use profile::{Profile, subject_client_id};
+pub use request_subject::{Applicant, Attribute};
 pub use responders::CostStrategy;
 pub use schema::SchemaError;
 pub use shared_params::{

@@ -79,7 +79,7 @@ pub use error::{HttpError, Wait, WorkerError};
 pub use exchange::{Handler, PeerInfo, ServerExchange};
 pub use http::{BodyFraming, NO_HEADERS, RequestHead, ResponseHead, Version, header, header_values};
 pub use listener::{ListenerConfig, ListenerSource, Role};
-pub use pool::{Pool, PoolOptions};
+pub use pool::{Connections, Pool, PoolOptions, connections};
 pub use runtime::{RuntimeChoice, RuntimeKind, WorkerRuntime, choose};
 pub use server::ServerTimeouts;
 pub use spool::{Spool, SpoolChunks, SpoolSpace};

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -148,6 +149,23 @@ impl Drop for Connecting {
     }
 }
 
+static MADE: AtomicU64 = AtomicU64::new(0);
+static KEPT: AtomicU64 = AtomicU64::new(0);
+
+/// Connections that messages took since the process started, over all pools.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Made for them, whether that succeeded or not.
+    pub made: u64,
+    /// Idle ones.
+    pub kept: u64,
+}
+
+/// The figures of the moment.
+pub fn connections() -> Connections {
+    Connections { made: MADE.load(Ordering::Relaxed), kept: KEPT.load(Ordering::Relaxed) }
+}
+
 /// A worker's client side: opens connections and keeps idle ones.
 pub struct Pool(Rc<Idle>);
 
@@ -167,6 +185,7 @@ impl Pool {
                 let key = Key::new(target, address)?;
                 while let Some(mut connection) = self.0.take(&key) {
                     if connection.is_idle_and_open().await {
+                        KEPT.fetch_add(1, Ordering::Relaxed);
                         return Ok(ClientConnection::new(connection, key, Rc::downgrade(&self.0), true));
                     }
                 }
@@ -188,6 +207,7 @@ impl Pool {
 
     /// A new connection, whatever is idle: for the one resend that a failed reused connection permits.
     pub async fn connect(&self, target: &Target, limit: Duration) -> Result<ClientConnection, HttpError> {
+        MADE.fetch_add(1, Ordering::Relaxed);
         let key = |address| Key::new(target, address);
         ClientConnection::connect(target, limit, key, Rc::downgrade(&self.0)).await
     }

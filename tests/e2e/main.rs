@@ -6,8 +6,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod backend;
+mod backup;
 mod captures;
 mod connections;
+mod countdowns;
 mod durability;
 mod errors;
 mod failover;
@@ -20,6 +22,7 @@ mod operation;
 mod outages;
 mod selection;
 mod service;
+mod setup;
 mod soap;
 mod traps;
 mod world;

@@ -13,9 +13,10 @@ use crate::appliance::watchdog::Watchdog;
 use crate::appliance::{Appliance, Preparation, Reconfigured, StartError, TokenFilter, missing};
 use crate::cli::logging;
 use crate::config::Config;
+use crate::control::AuditLog;
 use crate::host::{Held, Notifier, watchdog_interval};
 use crate::log::LogError;
-use crate::time::SystemClock;
+use crate::time::{Clock as _, SystemClock};
 
 /// How often somebody looks whether what is missing has come.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
@@ -158,6 +159,7 @@ impl Service {
         }
         let (pulse, notifier) = (appliance.pulse(), Arc::clone(&self.notifier));
         let mut watchdog = Watchdog::start(notifier, watchdog_interval(), pulse, appliance.control());
+        self.note("server.start", "done", "");
         let mut ready = false;
         let mut looks = 0_u32;
         loop {
@@ -191,6 +193,7 @@ impl Service {
             let refused = match result {
                 Ok(Next::Stay(done)) => {
                     tracing::info!("reloaded: {done}");
+                    self.note("server.reload", "done", "");
                     self.answer(asked, Ok(done), &appliance, ready);
                     continue;
                 }
@@ -198,6 +201,7 @@ impl Service {
                     drop(watchdog.take());
                     match self.hand_over(appliance, *successor)? {
                         Ended::Gone(version) => {
+                            self.note("server.hand_over", "done", &version);
                             asked.into_iter().for_each(|asked| asked.answer(Ok(version.clone())));
                             return Ok(());
                         }
@@ -213,14 +217,28 @@ impl Service {
                 Err(reason) => reason,
             };
             tracing::error!("refused, everything stays as it was: {refused}");
+            self.note("server.reload", "refused", &refused);
             self.answer(asked, Err(refused), &appliance, ready);
         }
         drop(watchdog);
         tracing::info!("stopping");
         self.notifier.stopping("finishing what runs");
         self.notifier.extend_timeout(CLOSING_MAX);
+        self.note("server.stop", "done", "");
         appliance.stop();
         Ok(())
+    }
+
+    /// An administrative act of this process, for the audit log. `words` say more, or nothing.
+    fn note(&self, act: &str, outcome: &str, words: &str) {
+        let log = AuditLog::new(&self.config.audit);
+        let details = serde_json::json!({
+            "version": env!("CARGO_PKG_VERSION"), "pid": std::process::id(), "words": words,
+        });
+        let by = crate::cli::audit::actor();
+        if let Err(error) = log.append(act, outcome, &details, &by, SystemClock.now()) {
+            tracing::error!("audit log {}: {error}", log.path().display());
+        }
     }
 
     /// Ends a reload, for whoever asked and for the service manager.

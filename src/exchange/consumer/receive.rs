@@ -87,11 +87,6 @@ fn fault(worker: &Worker, xml: Bytes) -> Refusal {
     match Soap::parse(xml) {
         Ok(Soap::Fault(fault)) => {
             worker.shared.counters.unsigned_fault();
-            tracing::info!(
-                code = fault.fault.code,
-                text = fault.fault.string,
-                "the provider's side refused a message"
-            );
             Refusal::Fault(Box::new(fault.fault), fault.bytes)
         }
         Ok(Soap::Message(_)) => {

@@ -1,0 +1,213 @@
+//! `hermod restore`: a server from its backup, on the same machine or another.
+
+use std::io::Read as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use super::encryption::decrypt;
+use crate::config::{Config, DEFAULT_FILE, Pin, Token};
+use crate::control::AuditLog;
+use crate::control::backup::{Backup, BackupPart, Manifest, RECORD_IDS_SKIPPED};
+use crate::limits::BACKUP_BYTES_MAX;
+use crate::log::{LogReader, begin_behind, is_in_use};
+
+/// Arguments of `hermod restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// The backup; "-" reads one that was decrypted already from standard input
+    file: PathBuf,
+    /// The server's configuration file; relative paths in it are relative to its folder
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
+    config: PathBuf,
+    /// File with the age identity that opens the backup
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+    /// Restore this part alone, whatever the message log has done since; may be given several times
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Vec<Part>,
+    /// Replace files that are there; they stay beside the new ones, as NAME.before-restore
+    #[arg(long)]
+    replace: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Configuration, anchor, PIN, declaration, internal TLS key
+    Configuration,
+    /// Clients, services, rights
+    Registry,
+    /// Keys and certificates
+    Keys,
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Restores: 0 when done, 1 when refused, with the reason on standard error and nothing changed.
+pub fn run(args: &RestoreArgs) -> ExitCode {
+    match restore(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hermod restore: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn restore(args: &RestoreArgs) -> Result<(), Failure> {
+    let backup = Backup::read(&decrypt(read(&args.file)?, args.identity.as_deref())?)?;
+    let config = configuration(args, &backup)?;
+    let manifest = &backup.manifest;
+    if config.server_id.to_string() != manifest.server {
+        return Err(
+            format!("the backup is of {}, this server is {}", manifest.server, config.server_id).into()
+        );
+    }
+    if is_in_use(&config.log.dir) {
+        return Err("the server runs: stop it first".into());
+    }
+    let whole = args.only.is_empty();
+    if whole {
+        check_not_behind(&config, manifest)?;
+    }
+    let wanted = |name: &str| match BackupPart::of(name) {
+        BackupPart::History => whole,
+        BackupPart::Configuration => whole || args.only.contains(&Part::Configuration),
+        BackupPart::Registry => whole || args.only.contains(&Part::Registry),
+        BackupPart::Keys => whole || args.only.contains(&Part::Keys),
+    };
+    let mut files = Vec::new();
+    for (name, bytes) in backup.files.iter().filter(|(name, _)| wanted(name)) {
+        let path = place(&config, &args.config, name)
+            .ok_or_else(|| format!("{name}: the configuration has no place for it"))?;
+        files.push((path, bytes));
+    }
+    let differs =
+        |path: &Path, bytes: &[u8]| path.exists() && std::fs::read(path).ok().as_deref() != Some(bytes);
+    let there: Vec<String> = files
+        .iter()
+        .filter(|(path, bytes)| differs(path, bytes))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    if !there.is_empty() && !args.replace {
+        return Err(format!(
+            "these files are there, and are others; --replace moves them aside: {}",
+            there.join(", ")
+        )
+        .into());
+    }
+    for (path, bytes) in &files {
+        put(path, bytes, differs(path, bytes))?;
+    }
+    if whole {
+        begin_behind(&config.log.dir, manifest.log_last_id, RECORD_IDS_SKIPPED)?;
+    }
+    let details = serde_json::json!({
+        "made": manifest.made, "version": manifest.version, "files": files.len(), "whole": whole,
+    });
+    super::audit::note(&config, "restore", details);
+    super::ownership::hand_over(&config.root);
+    say!("{} files of the backup of {} restored; next: hermod check", files.len(), manifest.made);
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    if file == Path::new("-") {
+        std::io::stdin().lock().take(BACKUP_BYTES_MAX).read_to_end(&mut bytes)?;
+        return Ok(bytes);
+    }
+    let opened = std::fs::File::open(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    opened.take(BACKUP_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The backup's configuration as it will be in force, or the one that stays.
+fn configuration(args: &RestoreArgs, backup: &Backup) -> Result<Config, Failure> {
+    if !args.only.is_empty() && !args.only.contains(&Part::Configuration) {
+        return Ok(Config::load(&args.config)?);
+    }
+    let text = backup.files.get("hermod.toml").ok_or("the backup holds no hermod.toml")?;
+    let folder = args.config.parent().unwrap_or(Path::new(""));
+    Ok(Config::parse("hermod.toml of the backup", folder, std::str::from_utf8(text)?)?)
+}
+
+/// A log or audit log that has gone on since the backup must not meet state from before: ids, archives and the chain of acts
+/// would begin to contradict what is written.
+fn check_not_behind(config: &Config, manifest: &Manifest) -> Result<(), Failure> {
+    if config.log.dir.is_dir() {
+        let log = LogReader::open(&config.log.dir)?;
+        let last = log.last_id();
+        if last > manifest.log_last_id {
+            return Err(format!(
+                "the message log in {} has gone on to record {last}, the backup was made at record {}: restoring it whole would \
+                 go back behind the log. Restore single parts with --only, or take the latest backup",
+                config.log.dir.display(),
+                manifest.log_last_id
+            )
+            .into());
+        }
+    }
+    let audit = AuditLog::new(&config.audit).verify()?;
+    if audit.entries > manifest.audit_entries {
+        return Err(format!(
+            "the audit log {} has {} entries, that of the backup {}: restoring it whole would lose acts. Restore single \
+             parts with --only",
+            config.audit.display(),
+            audit.entries,
+            manifest.audit_entries
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// Where an entry goes.
+fn place(config: &Config, file: &Path, name: &str) -> Option<PathBuf> {
+    Some(match name {
+        "hermod.toml" => file.to_owned(),
+        "registry.toml" => file.parent()?.join(name),
+        "anchor.xml" => config.globalconf.anchor.clone()?,
+        "pin" => match &config.signer.pin {
+            Some(Pin::File(pin)) => pin.clone(),
+            _ => return None,
+        },
+        "internal.p12" => config.tls.internal.clone(),
+        "registry.sqlite" => config.registry.clone(),
+        "archive-position" => config.log.dir.join(name),
+        "audit.log" => config.audit.clone(),
+        _ => match &config.signer.token {
+            Token::Hermod { dir } => dir.join(name.strip_prefix("tokens/")?),
+            Token::Official { .. } => return None,
+        },
+    })
+}
+
+fn put(path: &Path, bytes: &[u8], set_aside: bool) -> Result<(), Failure> {
+    use std::io::Write as _;
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let beside = |ending: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    if let Some(folder) = path.parent() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o750).create(folder).map_err(failed)?;
+    }
+    if set_aside {
+        std::fs::rename(path, beside(".before-restore")).map_err(failed)?;
+        // The write-ahead log of a database belongs to the one that was there.
+        for ending in ["-wal", "-shm"] {
+            let _ = std::fs::rename(beside(ending), beside(&format!("{ending}.before-restore")));
+        }
+    }
+    let part = beside(".part");
+    let mut options = std::fs::OpenOptions::new();
+    let mut opened =
+        options.write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(failed)?;
+    opened.write_all(bytes).map_err(failed)?;
+    opened.sync_all().map_err(failed)?;
+    Ok(std::fs::rename(&part, path).map_err(failed)?)
+}
