@@ -61,6 +61,7 @@ pub fn verify<M>(
     counters.verified(matches!(verified, Ok((_, true))));
     counters.phase(Phase::Verify, began);
     let (signer, _) = verified.map_err(|error| error.within(ErrorCode::SignatureVerification))?;
+    let signature = signer.shared(signature.hash_chain);
     let fingerprint = fingerprint(message_digest.as_ref(), signer.signature_value());
     Ok(Verified { message, signature, signer, fingerprint, message_digest })
 }

@@ -24,7 +24,12 @@ pub(super) struct Documents {
     order: VecDeque<(usize, u32)>,
     /// Of each signer the document that its others are compared with.
     models: HashMap<(usize, u32), Model>,
+    /// The last ones, newest first, by the memory that the messages of their batches share.
+    in_turn: VecDeque<(SignatureData, u64)>,
 }
+
+/// Batches whose messages arrive in turn: those of requests and those of responses.
+const IN_TURN_MAX: usize = 8;
 
 /// A document that is stored whole.
 #[derive(Debug)]
@@ -37,12 +42,27 @@ pub(super) struct Model {
 
 impl Documents {
     /// Where this document is, if it was stored in this segment lately.
-    pub fn offset_of(&self, signature: &SignatureData) -> Option<u64> {
+    pub fn offset_of(&mut self, signature: &SignatureData) -> Option<u64> {
+        let is_it = |(known, _): &&(SignatureData, u64)| is_same_memory(known, signature);
+        if let Some((_, offset)) = self.in_turn.iter().find(is_it) {
+            return Some(*offset);
+        }
+        let offset = self.find(signature)?;
+        self.note_in_turn(signature, offset);
+        Some(offset)
+    }
+
+    fn find(&self, signature: &SignatureData) -> Option<u64> {
         let same = |document: &&Document| {
             document.signature == signature.signature
                 && document.hash_chain_result == signature.hash_chain_result
         };
         self.by_key.get(&key(&signature.signature))?.iter().find(same).map(|document| document.offset)
+    }
+
+    fn note_in_turn(&mut self, signature: &SignatureData, offset: u64) {
+        self.in_turn.truncate(IN_TURN_MAX - 1);
+        self.in_turn.push_front((SignatureData { hash_chain: None, ..signature.clone() }, offset));
     }
 
     /// A document that this one can be stored as similar to, and the places that differ.
@@ -74,6 +94,7 @@ impl Documents {
                 self.by_key.remove(&oldest);
             }
         }
+        self.note_in_turn(signature, offset);
         let key = key(&signature.signature);
         self.order.push_back(key);
         self.by_key.entry(key).or_default().push(Document {
@@ -85,6 +106,7 @@ impl Documents {
 
     /// Forgets what lies at or behind `offset`: it was taken back.
     pub fn forget_from(&mut self, offset: u64) {
+        self.in_turn.clear();
         for documents in self.by_key.values_mut() {
             documents.retain(|document| document.offset < offset);
         }
@@ -98,6 +120,13 @@ impl Documents {
             model.copy = model.copy.filter(|copy| *copy < offset);
         }
     }
+}
+
+// As long as the one is kept, nothing else can come to stand in its place.
+fn is_same_memory(one: &SignatureData, other: &SignatureData) -> bool {
+    let place = |bytes: &Bytes| (bytes.as_ptr(), bytes.len());
+    place(&one.signature) == place(&other.signature)
+        && one.hash_chain_result.as_ref().map(place) == other.hash_chain_result.as_ref().map(place)
 }
 
 // A slice of what a peer sent would hold its whole receive buffer.

@@ -136,7 +136,7 @@ impl LogHandle {
         let logging_failed = |error: XRoadError| error.within(ErrorCode::LoggingFailed);
         self.0.status.check(self.0.clock.now()).map_err(logging_failed)?;
         let record = self.within_limits(record)?;
-        self.submit(Entry::Message(Box::new(record))).await
+        self.submit(Entry::Message(Box::new(payload::EncodedMessage::new(record)))).await
     }
 
     /// Appends a time-stamp over records.

@@ -24,45 +24,92 @@ const CONSUMER_IS_LOCAL: u8 = 32;
 const SINGLE: u8 = 0;
 const BATCH: u8 = 1;
 
-/// Everything of a message record before the bytes of its attachments.
-pub(super) fn put_message_head(out: &mut BytesMut, record: &Record, time: UnixTime, document_offset: u64) {
-    let flag = |flag: u8, is_set: bool| if is_set { flag } else { 0 };
-    let provider = record.service.as_ref().map(ServiceId::client);
-    let service_is_local = provider.as_ref() == Some(&record.client);
-    let consumer_is_local = record.consumer.as_ref() == Some(&record.client);
-    out.put_i64_le(time.millis());
-    out.put_u8(
-        flag(RESPONSE, record.direction == Direction::Response)
+/// A message record as it is stored, but for what only the writer knows. Made on the caller's thread, where the message is
+/// at hand; the one writer thread then has nothing to do but to copy.
+pub(super) struct EncodedMessage {
+    pub direction: Direction,
+    pub metadata_only: bool,
+    pub signature: SignatureData,
+    pub attachments: Vec<Body>,
+    /// What stands between the time and the offset of the document.
+    kind: [u8; 8],
+    /// What stands between that and the attachments.
+    rest: BytesMut,
+    query_id: std::ops::Range<usize>,
+}
+
+impl EncodedMessage {
+    /// Encodes a record.
+    pub fn new(record: Record) -> Self {
+        let flag = |flag: u8, is_set: bool| if is_set { flag } else { 0 };
+        let provider = record.service.as_ref().map(ServiceId::client);
+        let service_is_local = provider.as_ref() == Some(&record.client);
+        let consumer_is_local = record.consumer.as_ref() == Some(&record.client);
+        let mut kind = [0; 8];
+        kind[0] = flag(RESPONSE, record.direction == Direction::Response)
             | flag(METADATA_ONLY, record.metadata_only)
             | flag(SERVICE, record.service.is_some())
             | flag(SERVICE_IS_LOCAL, service_is_local)
             | flag(CONSUMER, record.consumer.is_some())
-            | flag(CONSUMER_IS_LOCAL, consumer_is_local),
-    );
-    out.put_bytes(0, 3);
-    out.put_u32_le(record.attachments.len() as u32);
-    out.put_u64_le(document_offset);
-    format::put_text(out, &record.query_id);
-    put_client(out, &record.client);
-    format::put_optional_text(out, record.x_request_id.as_deref());
-    if let Some(service) = &record.service {
-        if let Some(provider) = provider.filter(|_| !service_is_local) {
-            put_client(out, &provider);
+            | flag(CONSUMER_IS_LOCAL, consumer_is_local);
+        kind[4..].copy_from_slice(&(record.attachments.len() as u32).to_le_bytes());
+        let chain = record.signature.hash_chain.as_ref();
+        let usual = 512 + record.query_id.len() + record.message.len() + chain.map_or(0, Bytes::len);
+        let mut out = BytesMut::with_capacity(usual);
+        format::put_text(&mut out, &record.query_id);
+        let query_id = out.len() - record.query_id.len()..out.len();
+        put_client(&mut out, &record.client);
+        format::put_optional_text(&mut out, record.x_request_id.as_deref());
+        if let Some(service) = &record.service {
+            if let Some(provider) = provider.filter(|_| !service_is_local) {
+                put_client(&mut out, &provider);
+            }
+            format::put_text(&mut out, service.service_code());
+            format::put_optional_text(&mut out, service.service_version());
         }
-        format::put_text(out, service.service_code());
-        format::put_optional_text(out, service.service_version());
+        if let Some(consumer) = record.consumer.as_ref().filter(|_| !consumer_is_local) {
+            put_client(&mut out, consumer);
+        }
+        format::put_blob(&mut out, &record.message);
+        chains::put_chain(&mut out, chain.map(|chain| &chain[..]));
+        for attachment in &record.attachments {
+            out.put_u32_le(attachment.len() as u32);
+        }
+        Self {
+            direction: record.direction,
+            metadata_only: record.metadata_only,
+            signature: SignatureData { hash_chain: None, ..record.signature },
+            attachments: record.attachments,
+            kind,
+            rest: out,
+            query_id,
+        }
     }
-    if let Some(consumer) = record.consumer.as_ref().filter(|_| !consumer_is_local) {
-        put_client(out, consumer);
+
+    /// The message id.
+    pub fn query_id(&self) -> &str {
+        let bytes = self.rest.get(self.query_id.clone()).unwrap_or_default();
+        std::str::from_utf8(bytes).unwrap_or_default()
     }
-    format::put_blob(out, &record.message);
-    chains::put_chain(out, record.signature.hash_chain.as_deref());
-    for attachment in &record.attachments {
-        out.put_u32_le(attachment.len() as u32);
+
+    /// Bytes of the whole payload.
+    pub fn len(&self) -> u64 {
+        (MESSAGE_START_BYTES + self.rest.len()) as u64 + self.attachments.iter().map(Body::len).sum::<u64>()
+    }
+
+    /// Everything before the bytes of the attachments.
+    pub fn head(&self, time: UnixTime, document_offset: u64) -> ([u8; MESSAGE_START_BYTES], &[u8]) {
+        let mut start = [0; MESSAGE_START_BYTES];
+        let fields = [time.millis().to_le_bytes(), self.kind, document_offset.to_le_bytes()];
+        start.as_chunks_mut().0.copy_from_slice(&fields);
+        (start, &self.rest)
     }
 }
 
-/// Upper bound of the bytes that `put_message_head` appends.
+/// Time, flags and number of attachments, offset of the document.
+const MESSAGE_START_BYTES: usize = 24;
+
+/// Upper bound of the bytes of a message record before its attachments.
 pub(super) fn message_head_len_max(record: &Record) -> usize {
     let chain = record.signature.hash_chain.as_ref().map_or(0, Bytes::len);
     8192 + record.query_id.len() + record.message.len() + chain + 4 * record.attachments.len()

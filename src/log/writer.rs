@@ -14,7 +14,8 @@ use super::catalog::Catalog;
 use super::counters::Counters;
 use super::documents::Documents;
 use super::format::{FrameKind, SegmentHeader};
-use super::record::{Body, Direction, DurableRecord, Record, TimestampRecord};
+use super::payload::EncodedMessage;
+use super::record::{Body, Direction, DurableRecord, TimestampRecord};
 use super::recovery::Tail;
 use super::sealed::{self, Row, UNKNOWN};
 use super::sink::Sink;
@@ -32,7 +33,7 @@ const LINGER: Duration = Duration::from_micros(1500);
 
 /// What the writer is asked to append.
 pub(super) enum Entry {
-    Message(Box<Record>),
+    Message(Box<EncodedMessage>),
     Timestamp(TimestampRecord),
 }
 
@@ -45,9 +46,7 @@ pub(super) struct Job {
 impl Job {
     fn bytes(&self) -> u64 {
         match &self.entry {
-            Entry::Message(record) => {
-                payload::message_head_len_max(record) as u64 + payload::attachments_len(record)
-            }
+            Entry::Message(record) => record.len(),
             Entry::Timestamp(stamp) => {
                 (stamp.token.len() + stamp.covered.records().count() * TIMESTAMP_LEAF_BYTES_MAX) as u64
             }
@@ -359,11 +358,9 @@ fn write_batch(
                 let written = put_document(&mut sink, documents, &mut scratch, &record.signature);
                 let (document, frames) = written.map_err(write_failed)?;
                 added[0] += frames;
-                scratch.clear();
                 let offset = sink.offset();
-                payload::put_message_head(&mut scratch, record, now, document);
-                write_message(&mut sink, record, id, &scratch).map_err(write_failed)?;
-                let hash = sealed::hash(*tag, &record.query_id);
+                write_message(&mut sink, record, id, now, document).map_err(write_failed)?;
+                let hash = sealed::hash(*tag, record.query_id());
                 learned.push(Learned::Message { row: row(record, id, offset, now), hash });
                 added[1] += 1;
             }
@@ -424,11 +421,18 @@ fn put_document(
     Ok((offset, frames))
 }
 
-fn write_message(sink: &mut Sink<'_>, record: &Record, id: u64, head: &[u8]) -> io::Result<()> {
-    let len = head.len() as u64 + payload::attachments_len(record);
-    let len = u32::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
+fn write_message(
+    sink: &mut Sink<'_>,
+    record: &EncodedMessage,
+    id: u64,
+    now: UnixTime,
+    document_offset: u64,
+) -> io::Result<()> {
+    let len = u32::try_from(record.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
     let mut frame = sink.start(FrameKind::MessageRecord, id, len);
-    frame.put_slice(head);
+    let (start, rest) = record.head(now, document_offset);
+    frame.put_slice(&start);
+    frame.put_slice(rest);
     for attachment in &record.attachments {
         match attachment {
             Body::Bytes(bytes) => frame.put(bytes)?,
@@ -439,7 +443,7 @@ fn write_message(sink: &mut Sink<'_>, record: &Record, id: u64, head: &[u8]) -> 
 }
 
 /// Parties are looked up in the frame until the segment has an index.
-fn row(record: &Record, id: u64, offset: u64, now: UnixTime) -> Row {
+fn row(record: &EncodedMessage, id: u64, offset: u64, now: UnixTime) -> Row {
     let (client, consumer, service) = (UNKNOWN, UNKNOWN, UNKNOWN);
     let (is_response, metadata_only) = (record.direction == Direction::Response, record.metadata_only);
     Row { id, offset, time_ms: now.millis(), client, consumer, service, is_response, metadata_only }

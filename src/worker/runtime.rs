@@ -111,9 +111,7 @@ impl WorkerRuntime {
     /// Makes the runtime; must not be called inside of another one's `block_on`.
     pub fn new(kind: RuntimeKind) -> io::Result<Self> {
         Ok(match kind {
-            RuntimeKind::IoUring => {
-                Self::IoUring(tokio_uring::Runtime::new(tokio_uring::builder().entries(RING_ENTRIES))?)
-            }
+            RuntimeKind::IoUring => Self::IoUring(new_ring()?),
             RuntimeKind::Epoll => {
                 Self::Epoll(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
             }
@@ -126,6 +124,21 @@ impl WorkerRuntime {
             Self::IoUring(runtime) => runtime.block_on(future),
             Self::Epoll(runtime) => LocalSet::new().block_on(runtime, future),
         }
+    }
+}
+
+/// A ring whose completions wait until this thread enters the kernel by itself, as it does in every round, instead of
+/// interrupting it (Linux 5.19, 6.0); an older kernel refuses the flags and gets a ring without them.
+fn new_ring() -> io::Result<tokio_uring::Runtime> {
+    let mut flags = tokio_uring::uring_builder();
+    flags.setup_coop_taskrun().setup_single_issuer().setup_taskrun_flag();
+    let mut builder = tokio_uring::builder();
+    builder.entries(RING_ENTRIES).uring_builder(&flags);
+    match tokio_uring::Runtime::new(&builder) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            tokio_uring::Runtime::new(tokio_uring::builder().entries(RING_ENTRIES))
+        }
+        made => made,
     }
 }
 

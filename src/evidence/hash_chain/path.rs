@@ -6,6 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::DigestList;
 use super::tree::{self, DECLARATION, Leaf, NAMESPACES};
 use crate::crypto::{Digest, DigestAlgorithm};
 use crate::evidence::PartName;
@@ -67,6 +68,18 @@ impl ChainPath {
             });
             form.take(CLOSE)?;
         }
+    }
+
+    /// The value of the tree that the path leads to.
+    pub fn root(&self) -> Digest {
+        let mut list = DigestList::with_capacity(4);
+        let leaf = self.leaf.value(self.algorithm, &mut list);
+        self.siblings.iter().rev().fold(leaf, |own, (sibling, is_left)| {
+            let (left, right) = if *is_left { (sibling, &own) } else { (&own, sibling) };
+            list.push(left);
+            list.push(right);
+            list.digest(self.algorithm)
+        })
     }
 
     /// The hash chain document.
@@ -216,6 +229,7 @@ mod tests {
                 let xml = tree.chain_xml(at, DATA);
                 let path = ChainPath::read(&xml, DATA).unwrap();
                 assert_eq!(path.to_xml(DATA), xml);
+                assert_eq!(path.root(), *tree.root());
                 assert_eq!(ChainPath::read(&xml, "/other.xml"), None);
             }
             let xml = tree.result_xml("/chain.xml");

@@ -113,7 +113,7 @@ impl Leaf {
         }
     }
 
-    fn value(&self, algorithm: DigestAlgorithm, list: &mut DigestList) -> Digest {
+    pub(super) fn value(&self, algorithm: DigestAlgorithm, list: &mut DigestList) -> Digest {
         match self {
             Self::Single(digest) => *digest,
             Self::Parts(digests) => {

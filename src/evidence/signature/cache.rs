@@ -111,7 +111,7 @@ impl VerificationCache {
     /// Verifies all of it, and remembers the document under the configuration of the last [`known`](Self::known).
     fn verify_first(&mut self, request: &VerifyRequest<'_>) -> Result<VerifiedSignature, XRoadError> {
         let verified = verify(request)?;
-        let key = Document(request.data.signature.clone());
+        let key = Document(verified.document.bytes.clone());
         if key.0.len() <= REMEMBERED_BYTES_MAX {
             self.insert(key, Entry { verified: verified.document.clone(), verified_at: request.at });
         }
@@ -127,8 +127,8 @@ impl VerificationCache {
         let entry = match self.young.get(key) {
             Some(entry) => entry.clone(),
             None => {
-                let entry = self.old.remove(key)?;
-                self.insert(key.clone(), entry.clone());
+                let (key, entry) = self.old.remove_entry(key)?;
+                self.insert(key, entry.clone());
                 entry
             }
         };
@@ -140,8 +140,7 @@ impl VerificationCache {
         if self.young.len() >= self.generation_max {
             self.old = std::mem::take(&mut self.young);
         }
-        // The key is a copy of its own: a slice would hold the whole receive buffer.
-        self.young.insert(Document(Bytes::copy_from_slice(&key.0)), entry);
+        self.young.insert(key, entry);
     }
 }
 

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::super::hash_chain::{ChainInput, ChainRequest, InputValue, verify_chain};
+use super::super::hash_chain::{ChainInput, ChainPath, ChainRequest, InputValue, read_result, verify_chain};
 use super::super::part::{PartName, SIGNATURE_HASH_CHAIN, SIGNATURE_HASH_CHAIN_RESULT};
 use super::document::{self, Read, SignatureDocument, malformed};
 use super::{SignatureData, properties};
@@ -71,7 +71,8 @@ pub(super) struct VerifiedDocument {
     ocsp_responses: Vec<OcspResponse>,
     pub(super) valid_until: UnixTime,
     warnings: Vec<&'static str>,
-    // The hash chain result that the signature covers; all messages of a batch carry the same.
+    // The document itself, and the hash chain result that it covers: all messages of a batch carry the same.
+    pub(super) bytes: Bytes,
     hash_chain_result: Option<Bytes>,
 }
 
@@ -109,6 +110,14 @@ impl VerifiedSignature {
     /// Until when the verdict holds, as far as certificates and OCSP responses say.
     pub fn valid_until(&self) -> UnixTime {
         self.document.valid_until
+    }
+
+    /// The signature parts of a message of an exchange: what its batch has in common is one copy, shared by all its
+    /// messages, so that none of them holds the buffer in which it came.
+    pub fn shared(&self, hash_chain: Option<Bytes>) -> SignatureData {
+        let (signature, hash_chain_result) =
+            (self.document.bytes.clone(), self.document.hash_chain_result.clone());
+        SignatureData { signature, hash_chain_result, hash_chain }
     }
 
     /// URIs of data that is covered but was not at hand (containers only).
@@ -150,11 +159,13 @@ pub fn verify_by(
         valid_until: request.at,
         warnings: Vec::new(),
         signature_value: Vec::new(),
+        bytes: Bytes::new(),
         hash_chain_result: None,
         certificate,
     };
     let absent = check_parts(&document, request)?;
-    // A copy: a slice would hold the whole receive buffer.
+    // Copies: slices would hold the whole receive buffer.
+    document.bytes = Bytes::copy_from_slice(&request.data.signature);
     document.hash_chain_result = request.data.hash_chain_result.as_deref().map(Bytes::copy_from_slice);
     check_trust(&mut document, &signature, request)?;
     warn(&mut document, algorithm, request);
@@ -302,6 +313,9 @@ fn part_digest(part: &SignedPart<'_>, method: DigestAlgorithm) -> Read<Digest> {
 }
 
 fn check_hash_chain(result: &[u8], request: &VerifyRequest<'_>) -> Read<Vec<String>> {
+    if request.mode == VerifyMode::Exchange && leads_from_parts(result, request) {
+        return Ok(Vec::new());
+    }
     let uris: Vec<_> = request.parts.iter().map(|part| part.name.uri()).collect();
     let in_container = request.mode == VerifyMode::Container;
     let inputs: Vec<ChainInput<'_>> = uris
@@ -327,6 +341,19 @@ fn check_hash_chain(result: &[u8], request: &VerifyRequest<'_>) -> Read<Vec<Stri
         return Err(malformed("the hash chain covers something unknown"));
     }
     Ok(covered.into_iter().filter(|part| !part.present).map(|part| part.uri).collect())
+}
+
+// The chain of nearly every message: in the one usual form, over exactly the parts at hand. Whatever is different is
+// left to the strict reader, which says why.
+fn leads_from_parts(result: &[u8], request: &VerifyRequest<'_>) -> bool {
+    let chain = request.data.hash_chain.as_deref();
+    let path = chain.and_then(|chain| ChainPath::read(chain, &PartName::Message.uri()));
+    let (Some(path), Some(root)) = (path, read_result(result, SIGNATURE_HASH_CHAIN)) else { return false };
+    let digests = path.leaf.digests();
+    let mut pairs = digests.iter().zip(request.parts).enumerate();
+    digests.len() == request.parts.len()
+        && pairs.all(|(at, (digest, part))| part.name == PartName::at(at) && part.digest == *digest)
+        && path.root() == root
 }
 
 fn check_trust(
