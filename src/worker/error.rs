@@ -49,6 +49,11 @@ pub enum HttpError {
         /// Its failure.
         source: io::Error,
     },
+    /// So many messages, the most, wait for a connection to the same address.
+    #[error(
+        "{0} messages wait for a connection already: this server or that one is overloaded, try again later"
+    )]
+    Busy(usize),
     /// The host name has no address.
     #[error("unknown host {0}")]
     UnknownHost(String),

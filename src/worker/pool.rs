@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::client::{ClientConnection, Target};
 use super::connection::Connection;
 use super::error::{HttpError, Wait};
+use crate::limits::CONNECTION_WAITERS_MAX;
 
 /// Bounds of a pool.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +51,9 @@ impl Key {
 /// becomes idle meanwhile. Without a bound each message of a burst would begin a handshake of its own, and handshakes,
 /// each with private-key operations on both sides, would take the processor from the messages.
 const CONNECTING_MAX: usize = 8;
+/// Handshakes that take longer than this are fewer at once, in proportion: what slows them down is mostly that the
+/// processors of this server or of the peer are busy with messages, which more handshakes would only delay.
+const HANDSHAKE_USUAL: Duration = Duration::from_millis(50);
 
 /// What leads to one target.
 #[derive(Default)]
@@ -58,10 +62,22 @@ struct Route {
     idle: Vec<(Instant, Connection)>,
     /// Connections that are being made.
     connecting: usize,
+    /// How long it took to make the last one.
+    took: Duration,
+    /// Messages that wait for one.
+    waiting: usize,
     /// The peer closed the last connection after one exchange: nothing will become idle, so nothing is waited for.
     closes: bool,
     /// One became idle, or one more may be made.
     changed: Rc<Notify>,
+}
+
+impl Route {
+    fn connecting_max(&self) -> usize {
+        let usual = CONNECTING_MAX as u128 * HANDSHAKE_USUAL.as_micros();
+        let now = usual.checked_div(self.took.as_micros()).unwrap_or(usual);
+        (now as usize).clamp(1, CONNECTING_MAX)
+    }
 }
 
 /// The idle connections.
@@ -99,15 +115,21 @@ impl Idle {
         (since.elapsed() < self.options.idle).then_some(connection)
     }
 
-    /// The leave to make a connection, or what to wait for.
-    fn may_connect(self: &Rc<Self>, key: &Key) -> Result<Connecting, Rc<Notify>> {
+    /// The leave to make a connection, or to wait for one. Error: too many wait.
+    fn may_connect(self: &Rc<Self>, key: &Key) -> Result<Leave, HttpError> {
         let mut routes = self.routes.borrow_mut();
         let route = routes.entry(key.clone()).or_default();
-        if route.connecting >= CONNECTING_MAX && !route.closes {
-            return Err(Rc::clone(&route.changed));
+        let (idle, key) = (Rc::clone(self), key.clone());
+        if route.connecting < route.connecting_max() || route.closes {
+            route.connecting += 1;
+            return Ok(Leave::Connect(Connecting { idle, key, since: Instant::now() }));
         }
-        route.connecting += 1;
-        Ok(Connecting { idle: Rc::clone(self), key: key.clone() })
+        if route.waiting >= CONNECTION_WAITERS_MAX {
+            return Err(HttpError::Busy(CONNECTION_WAITERS_MAX));
+        }
+        route.waiting += 1;
+        let changed = Rc::clone(&route.changed);
+        Ok(Leave::Wait(Waiting { idle, key, changed }))
     }
 
     // One task as long as anything is idle, so that nothing stays open behind a peer's close for long.
@@ -134,10 +156,40 @@ impl Idle {
     }
 }
 
+/// What a message without a connection does.
+enum Leave {
+    Connect(Connecting),
+    Wait(Waiting),
+}
+
+/// A message that waits.
+struct Waiting {
+    idle: Rc<Idle>,
+    key: Key,
+    changed: Rc<Notify>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(route) = self.idle.routes.borrow_mut().get_mut(&self.key) {
+            route.waiting = route.waiting.saturating_sub(1);
+        }
+    }
+}
+
 /// A connection that is being made; at its end, good or bad, the next one may be.
 struct Connecting {
     idle: Rc<Idle>,
     key: Key,
+    since: Instant,
+}
+
+impl Connecting {
+    fn made(self) {
+        if let Some(route) = self.idle.routes.borrow_mut().get_mut(&self.key) {
+            route.took = self.since.elapsed();
+        }
+    }
 }
 
 impl Drop for Connecting {
@@ -195,10 +247,14 @@ impl Pool {
             let &[only] = target.addresses.as_slice() else {
                 return Box::pin(self.connect(target, limit)).await;
             };
-            match self.0.may_connect(&Key::new(target, only)?) {
-                Ok(_connecting) => return Box::pin(self.connect(target, limit)).await,
-                Err(changed) => {
-                    let waited = tokio::time::timeout_at(deadline, changed.notified()).await;
+            match self.0.may_connect(&Key::new(target, only)?)? {
+                Leave::Connect(connecting) => {
+                    let connection = Box::pin(self.connect(target, limit)).await?;
+                    connecting.made();
+                    return Ok(connection);
+                }
+                Leave::Wait(waiting) => {
+                    let waited = tokio::time::timeout_at(deadline, waiting.changed.notified()).await;
                     waited.map_err(|_| HttpError::Timeout(Wait::Connect))?;
                 }
             }
@@ -222,19 +278,51 @@ impl Pool {
 mod tests {
     use super::*;
 
+    fn pool_and_key() -> (Rc<Pool>, Key) {
+        (Pool::new(PoolOptions::default()), Key { address: ([127, 0, 0, 1], 5500).into(), tls: None })
+    }
+
+    fn connect(pool: &Pool, key: &Key) -> Option<Connecting> {
+        match pool.0.may_connect(key).unwrap() {
+            Leave::Connect(connecting) => Some(connecting),
+            Leave::Wait(_) => None,
+        }
+    }
+
     #[test]
     fn a_burst_makes_few_connections_at_once_unless_the_peer_closes_each() {
-        let pool = Pool::new(PoolOptions::default());
-        let key = Key { address: ([127, 0, 0, 1], 5500).into(), tls: None };
-        let mut connecting: Vec<Connecting> = (0..CONNECTING_MAX)
-            .map(|_| pool.0.may_connect(&key).unwrap_or_else(|_| panic!("below the bound")))
-            .collect();
-        assert!(pool.0.may_connect(&key).is_err(), "the others wait");
+        let (pool, key) = pool_and_key();
+        let mut connecting: Vec<Connecting> =
+            (0..CONNECTING_MAX).map(|_| connect(&pool, &key).expect("below the bound")).collect();
+        assert!(connect(&pool, &key).is_none(), "the others wait");
         connecting.pop();
-        let next = pool.0.may_connect(&key);
-        assert!(next.is_ok(), "one was made");
-        assert!(pool.0.may_connect(&key).is_err());
+        let next = connect(&pool, &key);
+        assert!(next.is_some(), "one was made");
+        assert!(connect(&pool, &key).is_none());
         pool.0.closes(&key);
-        assert!(pool.0.may_connect(&key).is_ok(), "nothing will become idle");
+        assert!(connect(&pool, &key).is_some(), "nothing will become idle");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_handshakes_are_fewer_at_once() {
+        let (pool, key) = pool_and_key();
+        for (took_ms, at_once) in [(10, 8), (50, 8), (100, 4), (399, 1), (60_000, 1)] {
+            let connecting = connect(&pool, &key).unwrap();
+            tokio::time::advance(Duration::from_millis(took_ms)).await;
+            connecting.made();
+            let made: Vec<Connecting> = std::iter::from_fn(|| connect(&pool, &key)).collect();
+            assert_eq!(made.len(), at_once, "{took_ms} ms");
+        }
+    }
+
+    #[test]
+    fn a_bounded_number_of_messages_waits_for_a_connection() {
+        let (pool, key) = pool_and_key();
+        let _connecting: Vec<Connecting> = std::iter::from_fn(|| connect(&pool, &key)).collect();
+        let wait = || pool.0.may_connect(&key);
+        let mut waiting: Vec<Leave> = (0..CONNECTION_WAITERS_MAX).map(|_| wait().unwrap()).collect();
+        assert!(matches!(wait(), Err(HttpError::Busy(_))));
+        waiting.pop();
+        assert!(wait().is_ok());
     }
 }
