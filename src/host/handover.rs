@@ -138,7 +138,8 @@ impl Handover {
 
     fn send(&self, text: &str, descriptors: &[BorrowedFd<'_>]) -> Result<(), HandoverError> {
         let mut text = text.to_owned();
-        text.truncate(text.floor_char_boundary(PACKET_BYTES_MAX));
+        let fits = (0..=PACKET_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(fits.unwrap_or_default());
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
