@@ -64,7 +64,7 @@ pub(super) fn listeners(
     let mut listeners = Vec::new();
     for port in ports {
         let (role, tls) = match port.name {
-            SERVER => (Role::SecurityServer, Some(tls::server_port(authentication, trust, config.tls.cbc))),
+            SERVER => (Role::SecurityServer, Some(tls::server_port(authentication, trust, &config.tls))),
             OCSP => (Role::OcspResponder, None),
             HEALTH => (Role::Health, None),
             CONSUMER_HTTPS => match internal {

@@ -6,6 +6,7 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use rustls::SupportedCipherSuite;
 
+use crate::config::Tls;
 use crate::control::SharedTrust;
 use crate::crypto::Certificate;
 use crate::exchange::Authentication;
@@ -18,7 +19,7 @@ use crate::worker::{ClientAuth, IdentitySource, TlsClient, TlsServer};
 pub fn server_port(
     authentication: &Arc<ArcSwapOption<Authentication>>,
     trust: &SharedTrust,
-    cbc: bool,
+    config: &Tls,
 ) -> Arc<TlsServer> {
     let known = Arc::clone(trust);
     let accept = Arc::new(move |leaf: &[u8]| {
@@ -27,7 +28,7 @@ pub fn server_port(
     });
     let hints = issuer_hints(trust);
     let server = TlsServer::new(identity(authentication), ClientAuth::Required { accept, hints });
-    Arc::new(server.with_suites(TlsVersions::default(), extra_suites(cbc)))
+    Arc::new(server.with_suites(versions(config), extra_suites(config)).with_resumption(config.resumption))
 }
 
 /// Port 8443: a client certificate is wanted and any is taken; what it is worth is judged with the message.
@@ -36,14 +37,18 @@ pub fn client_port(internal: &IdentitySource) -> Arc<TlsServer> {
 }
 
 /// Towards other servers, with the authentication certificate.
-pub fn to_servers(authentication: &Arc<ArcSwapOption<Authentication>>, cbc: bool) -> Arc<TlsClient> {
+pub fn to_servers(authentication: &Arc<ArcSwapOption<Authentication>>, config: &Tls) -> Arc<TlsClient> {
     let client = TlsClient::new(Some(identity(authentication)));
-    Arc::new(client.with_suites(TlsVersions::default(), extra_suites(cbc)))
+    Arc::new(client.with_suites(versions(config), extra_suites(config)).with_resumption(config.resumption))
 }
 
 // Official servers have nothing better by default (`transport.md` 3.1); information systems and services do.
-fn extra_suites(cbc: bool) -> Vec<SupportedCipherSuite> {
-    if cbc { cbc::suites() } else { Vec::new() }
+fn extra_suites(config: &Tls) -> Vec<SupportedCipherSuite> {
+    if config.cbc { cbc::suites() } else { Vec::new() }
+}
+
+fn versions(config: &Tls) -> TlsVersions {
+    if config.modern { TlsVersions::Both } else { TlsVersions::AddedSuites }
 }
 
 /// Towards services, with the internal certificate.

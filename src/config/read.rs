@@ -233,10 +233,16 @@ fn limits(section: &mut Section<'_>) -> Limits {
 }
 
 fn tls(section: &mut Section<'_>, root: &Path) -> Tls {
+    let (cbc, modern) = (section.switch("cbc").unwrap_or(true), section.switch("modern").unwrap_or(true));
+    if !cbc && !modern {
+        section.complain_about("modern", "tls.cbc and tls.modern are both false: nothing is left to offer");
+    }
     Tls {
         internal: path(section, "internal", root, "tls/internal.p12"),
         internal_password: section.text("internal_password").unwrap_or_else(|| "internal".into()),
-        cbc: section.switch("cbc").unwrap_or(true),
+        cbc,
+        modern,
+        resumption: section.switch("resumption").unwrap_or(true),
     }
 }
 

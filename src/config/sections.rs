@@ -284,6 +284,10 @@ pub struct Tls {
     /// Between servers, offer and accept AES-CBC suites after all others. Default true: without them, servers with
     /// the official defaults are out of reach.
     pub cbc: bool,
+    /// Between servers, offer and accept TLS 1.3 and the suites of TLS 1.2 that are not AES-CBC. Default true.
+    pub modern: bool,
+    /// Between servers, let sessions be resumed. Default true.
+    pub resumption: bool,
 }
 
 /// Which federated instances are followed.

@@ -50,6 +50,14 @@ fn trap_transport_01_cbc_suites_are_there_by_default_and_can_be_switched_off() {
 }
 
 #[test]
+fn a_server_offers_something_to_other_servers() {
+    let config = parse(&format!("{SERVER}[tls]\nmodern = false\nresumption = false\n")).unwrap();
+    assert!(config.tls.cbc && !config.tls.modern && !config.tls.resumption);
+    let refused = parse(&format!("{SERVER}[tls]\ncbc = false\nmodern = false\n")).unwrap_err().to_string();
+    assert!(refused.contains("both false"), "{refused}");
+}
+
+#[test]
 fn the_example_is_complete_and_holds_the_defaults() {
     let example = parse(Config::example()).unwrap();
     assert_eq!(example, parse(SERVER).unwrap());

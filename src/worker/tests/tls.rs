@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwapOption;
 
-use super::super::tls::{TlsVersions, fixed_identity};
+use super::super::tls::{TlsVersions, cbc, fixed_identity};
 use super::*;
 
 const VERSIONS: [TlsVersions; 2] = [TlsVersions::Both, TlsVersions::Tls12];
@@ -69,6 +69,32 @@ fn both_sides_see_the_certificates_and_sessions_resume_with_them() {
             assert_eq!(asked.load(Ordering::SeqCst), 1);
             stop(workers);
         }
+    });
+}
+
+#[test]
+fn a_server_can_be_held_to_what_official_servers_speak_and_to_full_handshakes() {
+    on_both(|kind| {
+        let tls = TlsServer::new(source(make("server", |_| {})), any())
+            .with_suites(TlsVersions::AddedSuites, cbc::suites())
+            .with_resumption(false);
+        let (workers, address) = start(kind, Some(Arc::new(tls)), ServerTimeouts::default());
+        as_worker(kind, async {
+            let pool = Pool::new(PoolOptions::default());
+            let identity = source(make("client", |_| {}));
+            let modern = Arc::new(TlsClient::new(Some(Arc::clone(&identity))));
+            assert!(pool.connect(&to(address, &modern), PATIENCE).await.is_err(), "nothing is in common");
+            for versions in [TlsVersions::Both, TlsVersions::AddedSuites] {
+                let client = TlsClient::new(Some(Arc::clone(&identity)));
+                let client = Arc::new(client.with_suites(versions, cbc::suites()));
+                for _ in 0..2 {
+                    let mut connection = pool.connect(&to(address, &client), PATIENCE).await.unwrap();
+                    let (_, body) = get(&mut connection, "/peer").await.unwrap();
+                    assert_eq!(body, b"1 false SecurityServer", "{versions:?}");
+                }
+            }
+        });
+        stop(workers);
     });
 }
 

@@ -10,7 +10,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ClientConnection, SignatureScheme, SupportedCipherSuite};
 
 use super::identity::{IdentitySource, TlsIdentity};
-use super::provider::{TlsVersions, crypto_provider};
+use super::provider::TlsVersions;
 use super::resumption::ClientSessions;
 use super::server::AcceptCertificate;
 use super::verify::CallbackVerifier;
@@ -26,6 +26,7 @@ pub struct TlsClient {
     accept: Option<AcceptCertificate>,
     versions: TlsVersions,
     extra_suites: Vec<SupportedCipherSuite>,
+    resumption: bool,
     current: Mutex<Option<Current>>,
 }
 
@@ -39,7 +40,7 @@ impl TlsClient {
     /// A client that presents `identity` (`None`: anonymous) and leaves the server's certificate to its caller.
     pub fn new(identity: Option<IdentitySource>) -> Self {
         let (versions, extra_suites) = (TlsVersions::Both, Vec::new());
-        Self { identity, accept: None, versions, extra_suites, current: Mutex::new(None) }
+        Self { identity, accept: None, versions, extra_suites, resumption: true, current: Mutex::new(None) }
     }
 
     /// The same with a judge of the server's leaf at every full handshake.
@@ -50,6 +51,11 @@ impl TlsClient {
     /// The same with these protocol versions, and suites that come after the built-in ones.
     pub fn with_suites(self, versions: TlsVersions, extra_suites: Vec<SupportedCipherSuite>) -> Self {
         Self { versions, extra_suites, ..self }
+    }
+
+    /// The same with sessions that are resumed, or with a full handshake for each connection.
+    pub fn with_resumption(self, resumption: bool) -> Self {
+        Self { resumption, ..self }
     }
 
     /// A session towards `host` (a name or an IP address; names are sent as SNI).
@@ -93,7 +99,7 @@ impl TlsClient {
     }
 
     fn build(&self, identity: Option<&TlsIdentity>) -> Result<ClientConfig, TlsError> {
-        let provider = crypto_provider(&self.extra_suites);
+        let provider = self.versions.provider(&self.extra_suites);
         let algorithms = provider.signature_verification_algorithms;
         let verifier =
             CallbackVerifier { accept: self.accept.clone(), mandatory: false, hints: Vec::new(), algorithms };
@@ -105,8 +111,11 @@ impl TlsClient {
             Some(identity) => builder.with_client_cert_resolver(Arc::new(Always(identity.certified_key()))),
             None => builder.with_no_client_auth(),
         };
-        config.resumption = Resumption::store(Arc::new(ClientSessions::default()))
-            .tls12_resumption(Tls12Resumption::SessionIdOrTickets);
+        config.resumption = match self.resumption {
+            true => Resumption::store(Arc::new(ClientSessions::default()))
+                .tls12_resumption(Tls12Resumption::SessionIdOrTickets),
+            false => Resumption::disabled(),
+        };
         Ok(config)
     }
 }

@@ -13,6 +13,8 @@ pub enum TlsVersions {
     Both,
     /// TLS 1.2 alone, as official servers speak it.
     Tls12,
+    /// TLS 1.2 with nothing but the suites that were added: what official servers speak by default.
+    AddedSuites,
 }
 
 impl TlsVersions {
@@ -21,7 +23,17 @@ impl TlsVersions {
         static TLS12: &[&SupportedProtocolVersion] = &[&version::TLS12];
         match self {
             Self::Both => BOTH,
-            Self::Tls12 => TLS12,
+            Self::Tls12 | Self::AddedSuites => TLS12,
+        }
+    }
+
+    pub(super) fn provider(self, extra_suites: &[SupportedCipherSuite]) -> Arc<CryptoProvider> {
+        match self {
+            Self::Both | Self::Tls12 => crypto_provider(extra_suites),
+            Self::AddedSuites => Arc::new(CryptoProvider {
+                cipher_suites: extra_suites.to_vec(),
+                ..aws_lc_rs::default_provider()
+            }),
         }
     }
 }

@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{DistinguishedName, ServerConfig, ServerConnection, SupportedCipherSuite};
 
 use super::identity::{IdentitySource, TlsIdentity};
-use super::provider::{TlsVersions, crypto_provider};
+use super::provider::TlsVersions;
 use super::resumption::{LimitedSessions, LimitedTicketer};
 use super::verify::CallbackVerifier;
 use super::{RustlsSession, TlsError};
@@ -42,6 +42,7 @@ pub struct TlsServer {
     client_auth: ClientAuth,
     versions: TlsVersions,
     extra_suites: Vec<SupportedCipherSuite>,
+    resumption: bool,
     current: Mutex<Option<Current>>,
 }
 
@@ -55,12 +56,17 @@ impl TlsServer {
     /// TLS 1.3 and 1.2 with the built-in suites.
     pub fn new(identity: IdentitySource, client_auth: ClientAuth) -> Self {
         let (versions, extra_suites) = (TlsVersions::Both, Vec::new());
-        Self { identity, client_auth, versions, extra_suites, current: Mutex::new(None) }
+        Self { identity, client_auth, versions, extra_suites, resumption: true, current: Mutex::new(None) }
     }
 
     /// The same with these protocol versions, and suites that come after the built-in ones.
     pub fn with_suites(self, versions: TlsVersions, extra_suites: Vec<SupportedCipherSuite>) -> Self {
         Self { versions, extra_suites, ..self }
+    }
+
+    /// The same with sessions that can be resumed, or with a full handshake for each connection.
+    pub fn with_resumption(self, resumption: bool) -> Self {
+        Self { resumption, ..self }
     }
 
     /// A session for one accepted connection.
@@ -94,7 +100,7 @@ impl TlsServer {
         hints: &[Bytes],
         before: Option<&ServerConfig>,
     ) -> Result<Arc<ServerConfig>, TlsError> {
-        let provider = crypto_provider(&self.extra_suites);
+        let provider = self.versions.provider(&self.extra_suites);
         let algorithms = provider.signature_verification_algorithms;
         let hints = hints.iter().map(|name| DistinguishedName::from(name.to_vec())).collect();
         let builder =
@@ -118,10 +124,11 @@ impl TlsServer {
                 config.ticketer = Arc::clone(&before.ticketer);
                 config.session_storage = Arc::clone(&before.session_storage);
             }
-            None => {
+            None if self.resumption => {
                 config.ticketer = LimitedTicketer::new()?;
                 config.session_storage = LimitedSessions::new();
             }
+            None => config.session_storage = Arc::new(NoServerSessionStorage {}),
         }
         Ok(Arc::new(config))
     }
