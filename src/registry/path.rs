@@ -51,6 +51,36 @@ impl<'a> CheckedPath<'a> {
     }
 }
 
+/// Does the path, decoded, leave the service by its dot segments? Nobody may call that, whatever his rights
+/// (X-Road 7.8 behaviour); dot segments that stay inside pass where paths do not decide about access.
+pub fn leaves_the_service(raw: &str) -> bool {
+    let decoded = percent_decoded(raw);
+    let mut depth = 0_usize;
+    for segment in decoded.split(|byte| *byte == b'/') {
+        match segment {
+            b"" | b"." => {}
+            b".." => match depth.checked_sub(1) {
+                Some(less) => depth = less,
+                None => return true,
+            },
+            _ => depth += 1,
+        }
+    }
+    false
+}
+
+// Once; what is no escape stays.
+fn percent_decoded(raw: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(raw.len());
+    let mut rest = raw.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escaped = hex_pair(tail).filter(|_| *first == b'%');
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
+    }
+    bytes
+}
+
 /// Why a path is ambiguous. The fault is the consumer's; answered with `access_denied`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PathError {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use thiserror::Error;
 
 use super::model::{Client, Endpoint, LocalGroup, Service, Subject};
-use super::path::CheckedPath;
+use super::path::{CheckedPath, leaves_the_service};
 use crate::message::{ClientId, GlobalGroupId, ServiceId};
 
 /// Knows the groups that instances define: the global configuration.
@@ -197,7 +197,8 @@ impl Registry {
     ) -> Result<bool, super::PathError> {
         let (provider, code) = (service.client(), service.service_code());
         if !self.has_narrow_endpoints(&provider, code) {
-            return Ok(self.is_allowed(client, &provider, code, Target::Service, groups));
+            let stays = !leaves_the_service(raw_path);
+            return Ok(stays && self.is_allowed(client, &provider, code, Target::Service, groups));
         }
         let path = CheckedPath::new(raw_path)?;
         Ok(self.is_allowed(client, &provider, code, Target::Endpoint(method, &path), groups))

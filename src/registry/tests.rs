@@ -149,11 +149,24 @@ fn ambiguous_paths_are_refused_where_paths_decide_and_pass_elsewhere() {
         "/..",
         "/.",
     ] {
-        assert!(allows(&wide, &client, "echo", "GET", path), "{path}");
+        assert_eq!(allows(&wide, &client, "echo", "GET", path), path != "/..", "{path}");
         assert!(narrow.is_rest_call_allowed(&client, &service, "GET", path, &NoGroups).is_err(), "{path}");
     }
     for path in ["", "/", "/a/", "/a/b", "/a%20b", "/100%25", "/a;x=1/b", "/x..y", "/a%2Db"] {
         assert!(allows(&narrow, &client, "echo", "GET", path), "{path}");
+    }
+}
+
+#[test]
+fn no_right_leads_out_of_a_service() {
+    let client = id("100", None);
+    let access = [Subject::Client(client.clone())];
+    let wide = registry(vec![service("echo", None)], vec![endpoint("echo", "*", "**", &access)]);
+    for path in ["/..", "/../x", "/..%2fx", "/%2e%2e/x", "/a/../../x", "/a%2F..%2F..", "/./..", "//../.."] {
+        assert!(!allows(&wide, &client, "echo", "GET", path), "{path}");
+    }
+    for path in ["", "/", "/a/..", "/a/../b", "/a/b/../../c", "/..a", "/x..y", "/...", "/%252e%252e"] {
+        assert!(allows(&wide, &client, "echo", "GET", path), "{path}");
     }
 }
 
