@@ -69,6 +69,7 @@ impl<'d> SignatureDocument<'d> {
             return Err(malformed("an element after the signature's object"));
         }
         ids(value, &["Id"])?;
+        ids(object, &["Id", "MimeType", "Encoding"])?;
         let qualifying = only_child(object, XADES, "QualifyingProperties")?;
         let target = ids(qualifying, &["Target", "Id"])?.first().copied().flatten();
         if target.and_then(|target| target.strip_prefix('#')) != id.first().copied().flatten() {
@@ -158,16 +159,26 @@ fn unsigned_properties<'d>(unsigned: Node<'d>) -> Read<Node<'d>> {
 
 // Values are in elements without child elements, and there is no other text.
 fn only_binaries(values: Node<'_>) -> Read<()> {
+    ids(values, &["Id"])?;
     for value in children_of(values)? {
         let is_list =
             matches!(value.local(), "OCSPValues" | "CRLValues") && value.namespace().starts_with(XADES_ANY);
         if value.local().starts_with("Encapsulated") {
-            binary(value)?;
-        } else if !is_list || children_of(value)?.any(|inner| !inner.local().starts_with("Encapsulated")) {
+            encapsulated(value)?;
+            continue;
+        }
+        ids(value, &[])?;
+        if !is_list || children_of(value)?.any(|inner| !inner.local().starts_with("Encapsulated")) {
             return Err(malformed("an unknown kind of certificate or revocation value"));
         }
+        children_of(value)?.try_for_each(encapsulated)?;
     }
     Ok(())
+}
+
+fn encapsulated(value: Node<'_>) -> Read<()> {
+    ids(value, &["Id", "Encoding"])?;
+    binary(value).map(drop)
 }
 
 // What could hide a second signature or a second meaning of an id.
@@ -259,6 +270,8 @@ fn certificate(key_info: Node<'_>) -> Read<Option<Vec<u8>>> {
     if other.is_some() || certificate.is_some_and(|node| !is_ds(node, "X509Certificate")) {
         return Err(malformed("something beside the signing certificate"));
     }
+    ids(first, &[])?;
+    certificate.map(|certificate| ids(certificate, &[])).transpose()?;
     certificate.map(binary).transpose()
 }
 

@@ -211,7 +211,8 @@ fn parse(bytes: &[u8]) -> Result<Inner, OcspError> {
     })
 }
 
-// A certificate that cannot be read is left out: others, or configured ones, may do.
+// One that cannot be read spoils the answer, also where a configured certificate would do: who damages an answer
+// on its way has no right to an opinion on which parts of it count.
 fn certificates(mut list: Reader<'_>) -> Result<Vec<Certificate>, DerError> {
     let mut certificates = Vec::new();
     while !list.is_empty() {
@@ -219,7 +220,8 @@ fn certificates(mut list: Reader<'_>) -> Result<Vec<Certificate>, DerError> {
         if certificates.len() == CERTIFICATES_MAX {
             return Err(DerError("too many certificates"));
         }
-        certificates.extend(Certificate::from_der(element.whole));
+        let certificate = Certificate::from_der(element.whole);
+        certificates.push(certificate.map_err(|_| DerError("a certificate that is none"))?);
     }
     Ok(certificates)
 }

@@ -96,6 +96,22 @@ fn an_expired_or_odd_responder_certificate_does_not_count() {
 }
 
 #[test]
+fn a_damaged_certificate_inside_spoils_an_answer() {
+    let w = world();
+    let genuine = answer(&w.good(), &w.responder, false, &[&w.responder.certificate]);
+    assert_eq!(w.verdict(&genuine), Ok(()));
+    let carried = w.responder.certificate.der();
+    let der = genuine.der();
+    let start = der.windows(carried.len()).position(|window| window == carried).unwrap();
+    // The tags of the certificate and of what is signed of it; what is signed of the answer stays as it was.
+    for at in [start, start + 4] {
+        let mut damaged = der.to_vec();
+        damaged[at] ^= 0x08;
+        assert!(OcspResponse::from_der(&damaged).is_err(), "byte {at}");
+    }
+}
+
+#[test]
 fn trap_signature_24_the_first_responder_of_a_name_is_tried() {
     let w = world();
     let twin = issue(&Template { name: "responder", serial: 7, ..Template::default() }, Some(&w.ca));

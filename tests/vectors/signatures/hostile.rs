@@ -56,6 +56,22 @@ impl Genuine {
 }
 
 #[test]
+fn no_element_outside_of_what_is_signed_has_attributes_of_its_own() {
+    let Some(genuine) = Genuine::load("rest-get-id") else { return };
+    for element in [
+        "ds:X509Data",
+        "ds:X509Certificate",
+        "ds:Object",
+        "xades:RevocationValues",
+        "xades:OCSPValues",
+        "xades:EncapsulatedOCSPValue",
+    ] {
+        let (from, to) = (format!("<{element}"), format!("<{element} more=\"1\""));
+        genuine.refused(&from, &to, "malformed_signature");
+    }
+}
+
+#[test]
 fn trap_signature_01_prefixes_are_exact() {
     let Some(genuine) = Genuine::load("rest-get-id") else { return };
     for (from, to) in [("ds:", "dsig:"), ("xades:", "x:")] {
