@@ -2,8 +2,10 @@
 
 use std::rc::Rc;
 
+use super::answer::bare;
 use super::context::Worker;
 use super::{consumer, download, health, ocsp_responder, provider};
+use crate::message::path_fault;
 use crate::worker::{Handler, HttpError, RequestHead, Role, ServerExchange};
 
 /// The handler of one worker thread. The flows are boxed: an idle connection does not hold the memory of one.
@@ -19,6 +21,11 @@ impl Router {
 impl Handler for Router {
     async fn handle(&self, head: RequestHead, exchange: &mut ServerExchange) -> Result<(), HttpError> {
         let worker = &self.0;
+        if !matches!(exchange.peer().role, Role::Health)
+            && let Some(fault) = path_fault(&String::from_utf8_lossy(path_of(&head.target)))
+        {
+            return bare(worker, exchange, 400, fault).await;
+        }
         match exchange.peer().role {
             Role::InformationSystem => client_port(worker, &head, exchange).await,
             Role::SecurityServer => Box::pin(provider::exchange(worker, &head, exchange)).await,

@@ -19,7 +19,7 @@ pub use identifiers::{
 pub use percent::{decode_segment, encode_segment};
 pub use rest::{
     REST_METHODS, RestRefusal, RestRequest, RestRequestIds, RestResponse, RestResponseIds,
-    canonical_header_name, is_hop_by_hop, latin1_to_utf8, rest_request_hash, utf8_to_latin1,
+    canonical_header_name, is_hop_by_hop, latin1_to_utf8, path_fault, rest_request_hash, utf8_to_latin1,
 };
 pub use soap::{
     ContentType, IDENTIFIERS_NAMESPACE, REPRESENTATION_NAMESPACE, RequestHash, SOAP_NAMESPACE, Soap,

@@ -46,7 +46,7 @@ impl Decoder {
         };
         let kind =
             ContentType::parse(content_type).filter(|kind| kind.is("multipart/mixed")).ok_or_else(refuse)?;
-        let boundary = kind.parameter("boundary").ok_or_else(refuse)?;
+        let boundary = kind.only_parameter("boundary").ok_or_else(refuse)?;
         Ok(Self {
             outer: Multipart::new(&boundary)?,
             nested: None,

@@ -13,7 +13,7 @@ use super::http::Message;
 use super::world::{Cases, World, on_each_runtime};
 
 /// Cases with another outcome here than at the official servers, on purpose: status, code and reason.
-const OTHERWISE: [(&str, u16, &str, &str); 6] = [
+const OTHERWISE: [(&str, u16, &str, &str); 5] = [
     (
         "rest-get-response-headers",
         200,
@@ -23,7 +23,6 @@ const OTHERWISE: [(&str, u16, &str, &str); 6] = [
     ("rest-get-space", 200, "", "a space in a path is no reason to refuse it"),
     ("rest-get-pipe-query", 200, "", "a query goes to the service as it was sent"),
     ("rest-get-gzip", 200, "", "what the service encoded stays encoded"),
-    ("rest-upgrade-header", 200, "", "an offer to upgrade may be declined"),
     (
         "rest-two-client-headers",
         500,

@@ -125,6 +125,7 @@ fn heads(cases: &mut Vec<Case>) {
         ("NUL", "X: a\0"),
         ("bare CR", "X: a\rY: b"),
         ("two hosts", "Host: other"),
+        ("an upgrade out of nowhere", "Upgrade: h2c"),
         ("length and chunks", "Content-Length: 5\r\nTransfer-Encoding: chunked"),
         ("two lengths", "Content-Length: 5\r\nContent-Length: 6"),
         ("signed length", "Content-Length: +5"),
@@ -148,6 +149,26 @@ fn heads(cases: &mut Vec<Case>) {
         );
     }
     let text = |text: &str| text.as_bytes().to_vec();
+    for host in ["", "a b", "a:99999", "a:b", "a:", ":80", "[::1", "a/b", "a@b", "http://a"] {
+        let bytes = text(&format!("GET /listClients HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+        add(&format!("host {host:?}"), bytes, "status 400");
+    }
+    for target in [
+        "*",
+        "x",
+        "//x",
+        "/%zz",
+        "/%00",
+        "/a//b",
+        "/a%25b",
+        "/%ff",
+        "/a/%2e%2e/b",
+        "http://other/listClients",
+        "ftp:/x",
+    ] {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        add(&format!("target {target}"), text(&head), "status 400");
+    }
     add("no host", text("GET / HTTP/1.1\r\n\r\n"), "status 400");
     add("HTTP/2", text("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), "status 505");
     add("HTTP/0.9", text("GET /\r\n\r\n"), "status 400");
@@ -229,6 +250,8 @@ fn identities(cases: &mut Vec<Case>) {
         "/echo/a|b",
         "/echo/a\"b",
         "/echo/..;/x",
+        "/echo/%ff",
+        "/echo/%c0%af",
     ] {
         let full = format!("/r1/{}{target}", draft::subsystem("200", "provider"));
         raw(&format!("path {target}"), path(&full), "status 400");

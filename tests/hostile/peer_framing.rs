@@ -98,7 +98,24 @@ fn framing(lab: &Lab, cases: &mut Vec<Case>) {
     add("200 header fields", &format!("{many}Transfer-Encoding: chunked"), &chunks, "status 431");
     let lf = String::from_utf8(draft.head("Transfer-Encoding: chunked")).unwrap().replace("\r\n", "\n");
     cases.push(Case::raw("LF line ends", [lf.as_bytes(), &chunks].concat(), "status 400"));
+    for host in ["", "a b", "a:99999", "a:b", "a:", ":80", "[::1", "a/b", "a@b", "a, b:c", "http://a"] {
+        let mut draft = lab.rest();
+        draft.set("Host", Some(host));
+        cases.push(Case::new(format!("host {host:?}"), &draft, "status 400"));
+    }
+    let mut draft = lab.rest();
+    draft.header("Upgrade", "h2c");
+    cases.push(Case::new("an upgrade out of nowhere", &draft, "status 400"));
     for (start, expect) in [
+        ("POST * HTTP/1.1", "status 400"),
+        ("POST x HTTP/1.1", "status 400"),
+        ("POST http://other/ HTTP/1.1", "status 400"),
+        ("POST //x HTTP/1.1", "status 400"),
+        ("POST /%zz HTTP/1.1", "status 400"),
+        ("POST /%00 HTTP/1.1", "status 400"),
+        ("POST /%25 HTTP/1.1", "status 400"),
+        ("POST /%ff HTTP/1.1", "status 400"),
+        ("POST /a/%2e%2e/b HTTP/1.1", "status 400"),
         ("POST / HTTP/1.0", "status 400"),
         ("POST / HTTP/2.0", "status 505"),
         ("POST /", "status 400"),

@@ -89,9 +89,14 @@ fn heads(lab: &Lab, cases: &mut Vec<Case>) {
     }
     add("no hash algorithm", refused("internal_error"), &|d| d.set("x-hash-algorithm", None));
     add("no request id", refused("internal_error"), &|d| d.set("x-road-request-id", None));
-    for kind in
-        ["multipart/related; boundary=xtopHostile", "multipart/mixed", "application/json", "nonsense", ""]
-    {
+    for kind in [
+        "multipart/related; boundary=xtopHostile",
+        "multipart/mixed; boundary=xtopHostile; boundary=x",
+        "multipart/mixed",
+        "application/json",
+        "nonsense",
+        "",
+    ] {
         add(&format!("content type {kind:?}"), refused("service_failed.invalid_content_type"), &|d| {
             d.set("Content-Type", Some(kind));
         });
@@ -101,6 +106,17 @@ fn heads(lab: &Lab, cases: &mut Vec<Case>) {
     });
     for method in ["GET", "PUT", "OPTIONS", "DELETE"] {
         add(method, refused("invalid_http_method"), &|d| d.start = format!("{method} / HTTP/1.1"));
+    }
+    let soap = lab.soap_of(&draft::envelope(("100", "consumer"), "q-1", ""));
+    for original in [None, Some(""), Some("text/xml; charset=x-none"), Some("; charset=UTF-8")] {
+        add(
+            &format!("SOAP with the original type {original:?}"),
+            refused("service_failed.internal_error"),
+            &|d| {
+                *d = soap.clone();
+                d.set("x-original-content-type", original);
+            },
+        );
     }
     add("SOAP action that is none", refused("invalid_soap_action"), &|d| {
         d.set("x-road-message-type", None);
@@ -188,6 +204,10 @@ fn rest_parts(lab: &Lab, cases: &mut Vec<Case>) {
     add("another client in a later line", unregistered, last.into_bytes());
     let path = |to: &str| good.replace("/200/provider/echo", to).into_bytes();
     add("unknown provider", "service_failed.unknown_member", path("/300/provider/echo"));
+    for out in ["/..", "/../x", "/%2e%2e/x", "/a/../../x"] {
+        let part = good.replace("/echo", &format!("/echo{out}")).into_bytes();
+        add(&format!("out of the service by {out}"), "access_denied", part);
+    }
     add("unknown service", "unknown_service", path("/200/provider/nothing"));
     add("SOAP service", "unknown_service", path("/200/provider/getRandom"));
     let member = good.replace(&client, "X-Road-Client:SANDBOX/GOV/100\r\n");

@@ -83,6 +83,8 @@ async fn steps(
         let text = "only POST carries SOAP messages";
         return Err(of_client(XRoadError::new(ErrorCode::InvalidHttpMethod, text)));
     }
+    let request_id = worker.uuid();
+    seen.request_id(&request_id);
     let trust = worker.trust();
     worker.require_valid_global_conf(&trust.global_conf)?;
     require_authentication(worker)?;
@@ -105,8 +107,6 @@ async fn steps(
     let chosen = selection::connect(worker, &trust, &provider, addresses).await?;
     seen.peer_address(&chosen.address);
 
-    let request_id = worker.uuid();
-    seen.request_id(&request_id);
     let mut outgoing = Outgoing::new(worker);
     let transport_type = outgoing.content_type();
     let fields = RequestFields {

@@ -114,14 +114,15 @@ async fn accept(
     seen: &mut Observation,
 ) -> Result<Accepted, XRoadError> {
     let within = |error: XRoadError| error.within(ErrorCode::ServiceFailed);
-    check_soap_action(head.header("x-original-soapaction").map(AsRef::as_ref))?;
     let request_id = head.header("x-road-request-id").map(|id| String::from_utf8_lossy(id).into_owned());
     let request_id = request_id.unwrap_or_default();
     seen.request_id(&request_id);
     seen.peer(exchange.peer());
+    check_soap_action(head.header("x-original-soapaction").map(AsRef::as_ref))?;
     let mut incoming = begin(worker, head)?;
     let began = Instant::now();
     incoming.read_message(exchange).await.map_err(within)?;
+    check_original_type(head).map_err(within)?;
     let (request, headers) = read_request(&incoming)?;
     seen.soap_request(&request);
     let registry = worker.registry();
@@ -157,6 +158,19 @@ fn read_request(incoming: &Incoming) -> Result<(SoapMessage, PartHeaders), XRoad
             Err(refused.within(ErrorCode::ServiceFailed))
         }
     }
+}
+
+/// The consumer's server says in which type it got the message (`transport.md` trap 4).
+fn check_original_type(head: &RequestHead) -> Result<(), XRoadError> {
+    let value = head.header("x-original-content-type").map(|value| latin1_to_utf8(value));
+    let kind = value.as_deref().and_then(ContentType::parse);
+    if kind.is_some_and(|kind| kind.has_known_charset()) {
+        return Ok(());
+    }
+    Err(error(
+        ErrorCode::InternalError,
+        "the header field x-original-content-type is missing or cannot be read",
+    ))
 }
 
 /// A message that names a security server must name this one.

@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 pub use header_names::{canonical_header_name, is_hop_by_hop, latin1_to_utf8, utf8_to_latin1};
 pub use request::{RestRefusal, RestRequest, RestRequestIds};
 pub use response::{RestResponse, RestResponseIds};
+pub use target::path_fault;
 
 use crate::crypto::{DigestAlgorithm, Hasher};
 

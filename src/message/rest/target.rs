@@ -2,8 +2,9 @@ use std::borrow::Cow;
 
 use crate::message::{ErrorCode, IdentifierError, ServiceId, XRoadError};
 
-/// What is wrong with a path on the client port, in the words of official servers; they answer a bare 400.
-pub(super) fn path_fault(path: &str) -> Option<&'static str> {
+/// What is wrong with the path of a request, whatever its port and kind, in the words of official servers; they answer
+/// a bare 400.
+pub fn path_fault(path: &str) -> Option<&'static str> {
     let bytes = path.as_bytes();
     let hex = |at: usize| bytes.get(at).copied().is_some_and(|byte| byte.is_ascii_hexdigit());
     for (at, byte) in bytes.iter().enumerate() {
@@ -26,6 +27,9 @@ pub(super) fn path_fault(path: &str) -> Option<&'static str> {
     if path.contains("//") {
         return Some("Ambiguous URI empty segment");
     }
+    if path.contains('%') && !decodes_to_utf8(bytes) {
+        return Some("Bad UTF-8 encoding");
+    }
     path.split('/').find_map(|segment| {
         if !segment.starts_with(['.', '%']) {
             return None;
@@ -41,6 +45,17 @@ pub(super) fn path_fault(path: &str) -> Option<&'static str> {
             None
         }
     })
+}
+
+// Escapes are whole.
+fn decodes_to_utf8(path: &[u8]) -> bool {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path.iter().copied();
+    while let Some(byte) = rest.next() {
+        let digit = |byte: Option<u8>| byte.and_then(crate::message::percent::hex).unwrap_or_default();
+        decoded.push(if byte == b'%' { digit(rest.next()) << 4 | digit(rest.next()) } else { byte });
+    }
+    std::str::from_utf8(&decoded).is_ok()
 }
 
 /// The target of a client's request as it goes into the message: absolute form reduced to path and query,

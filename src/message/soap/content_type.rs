@@ -58,6 +58,11 @@ impl<'a> ContentType<'a> {
         self.is("multipart/related")
     }
 
+    /// Whether it names no character set, or one that is known.
+    pub fn has_known_charset(&self) -> bool {
+        self.parameter("charset").is_none_or(|charset| is_known_charset(&charset))
+    }
+
     /// The value of a parameter without its quotes, name without case.
     pub fn parameter(&self, name: &str) -> Option<Cow<'a, str>> {
         let range = &self.parameters.iter().find(|(n, _)| n.eq_ignore_ascii_case(name))?.1;
@@ -74,6 +79,12 @@ impl<'a> ContentType<'a> {
             text.push(if c == '\\' { chars.next().unwrap_or('\\') } else { c });
         }
         Some(Cow::Owned(text))
+    }
+
+    /// The same of a parameter that is given once: of two, readers take one or the other.
+    pub fn only_parameter(&self, name: &str) -> Option<Cow<'a, str>> {
+        let count = self.parameters.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).count();
+        if count == 1 { self.parameter(name) } else { None }
     }
 
     /// The value with this parameter put in place of its old value, or appended as `;name=value`.
@@ -126,7 +137,7 @@ pub fn soap_body_kind(content_type: Option<&str>) -> Result<SoapBodyKind, XRoadE
     let value = content_type.map(str::trim).filter(|value| !value.is_empty());
     let value = value.ok_or_else(|| internal("Content-Type header is missing"))?;
     let kind = ContentType::parse(value).ok_or_else(|| internal("Content-Type header is malformed"))?;
-    if kind.parameter("charset").is_some_and(|charset| !is_known_charset(&charset)) {
+    if !kind.has_known_charset() {
         return Err(internal("Content-Type header names an unknown character set"));
     }
     if kind.is_soap() {
@@ -136,7 +147,7 @@ pub fn soap_body_kind(content_type: Option<&str>) -> Result<SoapBodyKind, XRoadE
     if !kind.is_related() {
         return Err(refuse(format!("Invalid content type: {}", kind.base())));
     }
-    match kind.parameter("boundary").filter(|boundary| !boundary.is_empty()) {
+    match kind.only_parameter("boundary").filter(|boundary| !boundary.is_empty()) {
         Some(boundary) => Ok(SoapBodyKind::Related { boundary: boundary.into_owned() }),
         None => Err(refuse("multipart/related without boundary".to_owned())),
     }
@@ -189,6 +200,7 @@ mod tests {
         assert_eq!(code(Some(" ")), "internal_error");
         assert_eq!(code(Some("text/xml; charset=nonsense")), "internal_error");
         assert_eq!(code(Some("application/json")), "invalid_content_type");
+        assert_eq!(code(Some("multipart/related; boundary=a; boundary=b")), "invalid_content_type");
         assert_eq!(soap_body_kind(Some("Text/XML;charset=\"utf-8\"; x=y")).unwrap(), SoapBodyKind::Envelope);
         let related = SoapBodyKind::Related { boundary: "b".into() };
         assert_eq!(soap_body_kind(Some("multipart/related; boundary=\"b\"")).unwrap(), related);

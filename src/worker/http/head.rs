@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use memchr::memchr;
 
-use super::BodyFraming;
 use super::output::bodiless;
+use super::{BodyFraming, destination};
 use crate::limits::HTTP_HEADERS_MAX;
 use crate::worker::error::HttpError;
 
@@ -129,9 +129,8 @@ pub(crate) fn parse_request(head: &Bytes) -> Result<RequestHead, HttpError> {
         return Err(bad("request target is not ascii"));
     }
     let headers = owned(head, request.headers);
-    let hosts = header_values(&headers, "host").count();
-    if hosts > 1 || (hosts == 0 && version == Version::Http11) {
-        return Err(bad("not exactly one host field"));
+    if let Some(fault) = destination::fault(method, target, version, &headers) {
+        return Err(bad(fault));
     }
     let (method, target) = (head.slice_ref(method.as_bytes()), head.slice_ref(target.as_bytes()));
     Ok(RequestHead { method, target, version, headers })

@@ -2,6 +2,7 @@
 
 mod body;
 mod chunked;
+mod destination;
 mod head;
 mod output;
 
