@@ -135,7 +135,7 @@ impl Lab {
     }
 
     /// Calls that reached the services, and messages that are evidence.
-    fn delivered(&self) -> (u64, u64) {
+    pub fn delivered(&self) -> (u64, u64) {
         let stations = self.ecosystem.stations();
         let calls = stations.rest.calls() + stations.soap.calls();
         (calls, records(&self.ecosystem.server(1).files().log()))

@@ -7,7 +7,9 @@
 
 mod clients;
 mod draft;
+mod families;
 mod lab;
+mod markup;
 mod peer_evidence;
 mod peer_framing;
 mod peer_parts;
