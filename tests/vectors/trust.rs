@@ -35,3 +35,22 @@ fn cases(root: &Path, kind: &str) -> Vec<[String; 5]> {
     let rows = rows.filter(|row| row[1] == kind);
     rows.map(|row| [0, 2, 3, 4, 5].map(|at| row.get(at).cloned().unwrap_or_default())).collect()
 }
+
+#[test]
+fn every_kind_of_verdict_in_the_table_has_a_test_that_runs_it() {
+    let Some(root) = globalconf() else { return };
+    let table = String::from_utf8(read(root.join("cases/expected-verdicts.tsv"))).unwrap();
+    let counts = [
+        ("anchor", 12),
+        ("cert-chain", 5),
+        ("extension", 9),
+        ("ocsp-url-order", 5),
+        ("signed-directory", 25),
+        ("source-urls", 4),
+        ("stored-gc", 9),
+    ];
+    for (kind, count) in counts {
+        assert_eq!(cases(&root, kind).len(), count, "{kind}");
+    }
+    assert_eq!(table.lines().skip(1).count(), counts.iter().map(|(_, count)| count).sum::<usize>());
+}

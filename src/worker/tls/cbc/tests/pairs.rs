@@ -25,6 +25,15 @@ fn every_size_goes_both_ways_with_rsa_and_ec_certificates() {
 }
 
 #[test]
+fn trap_tls_10_the_first_flight_is_one_small_packet() {
+    let client = TlsClient::new(Some(identity(&rcgen::PKCS_RSA_SHA256)));
+    let client = client.with_suites(TlsVersions::Both, suites());
+    let mut wire = Vec::new();
+    client.session("127.0.0.1").unwrap().ciphertext(&mut wire);
+    assert!(wire.len() < 600, "{}", wire.len());
+}
+
+#[test]
 fn a_record_has_the_length_that_the_padding_rule_says() {
     let (mut client, mut server) = connected(&rcgen::PKCS_ECDSA_P256_SHA256);
     for length in (1..=200).chain([10_000, 16_384]) {
