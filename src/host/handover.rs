@@ -137,9 +137,8 @@ impl Handover {
     }
 
     fn send(&self, text: &str, descriptors: &[BorrowedFd<'_>]) -> Result<(), HandoverError> {
-        let mut text = text.to_owned();
-        let fits = (0..=PACKET_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end));
-        text.truncate(fits.unwrap_or_default());
+        // A reason may be long; names of sockets are not.
+        let text: String = text.chars().take(PACKET_BYTES_MAX / char::MAX.len_utf8()).collect();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {

@@ -19,6 +19,9 @@ use crate::limits::{HTTP_BODY_BYTES_PER_SEC_MIN, HTTP_DRAIN_BYTES_MAX, HTTP_HEAD
 
 // How long a client that was refused in the middle of its request may take to read the answer.
 const LINGER: Duration = Duration::from_secs(2);
+// A request may have come while nobody looked, and a read that is in flight may hold it: before an idle connection is
+// closed the runtime gets so much time to bring it.
+const LAST_LOOK: Duration = Duration::from_millis(5);
 // How long a client that has just connected may take to send its first request when a stop has begun.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
@@ -144,19 +147,23 @@ async fn next_request<H>(
     served: bool,
 ) -> Result<Option<RequestHead>, HttpError> {
     let mut stop = site.stop.clone();
+    let mut last_look = false;
     while connection.input.is_empty() {
-        let phase = *stop.borrow_and_update();
-        let patience = match phase {
+        let patience = match *stop.borrow_and_update() {
+            _ if last_look => LAST_LOOK,
             Phase::Running => site.timeouts.idle,
             // A request that is on its way now must not meet a connection that closes.
             _ if !served => FIRST_REQUEST,
             Phase::Leaving => LEAVING,
-            Phase::Draining if connection.is_idle_and_open().await => return Ok(None),
-            Phase::Draining => LEAVING,
+            Phase::Draining => LAST_LOOK,
         };
         tokio::select! {
             filled = connection.fill_within(patience, Wait::Head) => match filled {
-                Err(HttpError::Timeout(_)) => return Ok(None),
+                Err(HttpError::Timeout(_)) if last_look => return Ok(None),
+                Err(HttpError::Timeout(_)) => {
+                    last_look = true;
+                    continue;
+                }
                 // A client that lets an idle connection go without ceremony loses nothing.
                 Err(HttpError::Io(_)) => return Ok(None),
                 filled => filled?,
