@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -19,7 +19,10 @@ const LINE_BYTES_MAX: u64 = 8 * 1024;
 /// A line is there within this time.
 const LINE_MAX: Duration = Duration::from_secs(5);
 /// An answer is there within this time: a successor may have a long log to look through.
-const ANSWER_MAX: Duration = Duration::from_secs(300);
+const ANSWER_MAX: Duration = Duration::from_secs(120);
+/// A successor takes commands this long after its predecessor has ended.
+const AGAIN_MAX: Duration = Duration::from_secs(20);
+const AGAIN_PAUSE: Duration = Duration::from_millis(50);
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +106,26 @@ pub fn listen(root: &Path) -> std::io::Result<UnboundedReceiver<Asked>> {
 /// # Errors
 /// It does not run, or why it has refused.
 pub fn ask(root: &Path, command: &Command) -> Result<String, String> {
+    let mut ended: Option<Instant> = None;
+    loop {
+        let refused = match ask_once(root, command) {
+            Ok(Some(answer)) => return answer,
+            Ok(None) => {
+                ended = ended.or_else(|| Some(Instant::now()));
+                "the server has ended without an answer".to_owned()
+            }
+            Err(error) => error,
+        };
+        // It was about to hand over to a successor, perhaps for the same reason; that one can be asked, too.
+        if *command != Command::Reload || ended.is_none_or(|ended| ended.elapsed() > AGAIN_MAX) {
+            return Err(refused);
+        }
+        std::thread::sleep(AGAIN_PAUSE);
+    }
+}
+
+// `None` when the server has ended meanwhile.
+fn ask_once(root: &Path, command: &Command) -> Result<Option<Result<String, String>>, String> {
     let connected = reachable(root).and_then(|(path, _folder)| UnixStream::connect(path));
     let stream = connected.map_err(|error| {
         format!("no server of this directory runs ({}: {error})", root.join(SOCKET).display())
@@ -110,12 +133,12 @@ pub fn ask(root: &Path, command: &Command) -> Result<String, String> {
     let line = format!("{}\n", command.line());
     (&stream).write_all(line.as_bytes()).map_err(|error| error.to_string())?;
     let _ = stream.set_read_timeout(Some(ANSWER_MAX));
-    let answer = line_of(&stream).ok_or("the server has not answered")?;
-    match answer.split_once(' ') {
+    let Some(answer) = line_of(&stream) else { return Ok(None) };
+    Ok(Some(match answer.split_once(' ') {
         Some(("done", done)) => Ok(done.to_owned()),
         Some((_, reason)) => Err(reason.to_owned()),
         None => Err(answer),
-    }
+    }))
 }
 
 fn read_line(stream: &UnixStream) -> Option<String> {

@@ -22,9 +22,12 @@ use super::Appliance;
 use crate::host::{Handover, HandoverError, Held, Notifier};
 
 /// A successor has read everything within this time.
-const PREPARED_MAX: Duration = Duration::from_secs(240);
+const PREPARED_MAX: Duration = Duration::from_secs(30);
 /// It has taken the log and opened the ports within this time.
-const STARTED_MAX: Duration = Duration::from_secs(120);
+const STARTED_MAX: Duration = Duration::from_secs(30);
+
+/// The last word of the predecessor comes within this time.
+const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
 /// A process that is prepared to go on where this one ends.
 pub struct Successor {
@@ -143,7 +146,8 @@ impl Predecessor {
     /// Says that the ports are open, and waits until the service manager knows this process.
     pub fn started(&self) {
         let _ = self.0.say("started");
-        // A predecessor that ends without a word has ended all the same.
+        // A predecessor that ends without a word, or hangs, is not waited for.
+        let _ = self.0.set_patience(Some(FAREWELL_MAX));
         let _ = self.0.hear("yours");
     }
 

@@ -218,3 +218,16 @@ fn declarations_that_cannot_work_are_refused() {
     let text = format!("[[client]]\nid = \"LAB/GOV/1/s\"\ncertificates = [\"{certificate}\"]\n");
     assert!(complaints(&text).contains("is not a certificate"));
 }
+
+#[tokio::test]
+async fn a_registry_of_a_newer_version_is_refused_in_plain_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("registry.sqlite");
+    let mut database = RegistryDb::open(&file).await.unwrap();
+    let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (99, 'of a version to come', TRUE, x'00', 0)";
+    database.execute(later).await;
+    drop(database);
+    let refused = RegistryDb::open(&file).await.err().unwrap().to_string();
+    assert!(refused.contains("newer version of Hermod") && refused.contains("99"), "{refused}");
+}

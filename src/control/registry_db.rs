@@ -23,15 +23,30 @@ pub enum RegistryDbError {
     /// SQLite's complaint: file, permissions, disk, locks.
     #[error("registry database: {0}")]
     Database(#[from] sqlx::Error),
-    /// The schema cannot be brought up to date, or is of a newer Hermod.
+    /// The schema cannot be brought up to date.
     #[error("registry database: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    Migration(sqlx::migrate::MigrateError),
+    /// A newer version has been here: going back would lose what this one does not know.
+    #[error(
+        "registry database: a newer version of Hermod has written it (its schema is version {0}, this one knows {1}): \
+         go on with that version, or bring back the registry of before from a backup"
+    )]
+    Newer(i64, i64),
     /// A stored text that has no meaning (`what`, text).
     #[error("registry database holds a {0} that cannot be: \"{1}\"")]
     Value(&'static str, String),
     /// The state contradicts itself.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+}
+
+impl From<sqlx::migrate::MigrateError> for RegistryDbError {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        match error {
+            sqlx::migrate::MigrateError::VersionMissing(version) => Self::Newer(version, SCHEMA),
+            other => Self::Migration(other),
+        }
+    }
 }
 
 /// One connection to the registry database.
@@ -157,6 +172,9 @@ async fn load(
     }
     Ok(Registry::new(clients, u64::try_from(generation).unwrap_or(0))?)
 }
+
+/// Version of the schema.
+const SCHEMA: i64 = 2;
 
 fn migrator() -> Migrator {
     let migration = |version, description: &'static str, sql: &'static str| {

@@ -198,7 +198,7 @@ impl Service {
                     continue;
                 }
                 Ok(Next::HandOver(successor)) => {
-                    drop(watchdog.take());
+                    // The watchdog is fed as long as the workers finish what runs.
                     match self.hand_over(appliance, *successor)? {
                         Ended::Gone(version) => {
                             self.note("server.hand_over", "done", &version);
