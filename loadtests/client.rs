@@ -89,15 +89,16 @@ impl Connection {
 
     /// The server has ended it, or sent what nobody asked for.
     pub fn is_closed(&self) -> bool {
-        let waits = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
-        match &self.stream {
-            // No call into the kernel where nothing has come.
-            Stream::Plain(tcp) => !tcp.try_read(&mut [0]).is_err_and(waits),
-            // A ticket may wait there, which is no end.
-            Stream::Tls(tls) => {
-                let peeked = socket2::SockRef::from(tls.get_ref().0).peek(&mut [MaybeUninit::uninit()]);
-                !peeked.map_or_else(waits, |length| length > 0)
-            }
+        let (tcp, plain) = match &self.stream {
+            Stream::Plain(tcp) => (tcp, true),
+            Stream::Tls(tls) => (tls.get_ref().0, false),
+        };
+        // The kernel is asked: what the runtime knows is older.
+        match socket2::SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]) {
+            Ok(0) => true,
+            // Nobody has asked for it; under TLS a ticket may wait there.
+            Ok(_) => plain,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
         }
     }
 

@@ -266,6 +266,10 @@ impl Report {
             reasons.extend(proof.failures.iter().cloned());
         }
         reasons.extend(self.changes.failures.iter().cloned());
+        let made = self.changes.restarts + self.changes.upgrades;
+        if made < self.changes.wanted {
+            reasons.push(format!("{made} of {} restarts and upgrades took place", self.changes.wanted));
+        }
         if self.phases.iter().all(|phase| phase.figures.right == 0) {
             reasons.push("nothing was exchanged".to_owned());
         }

@@ -336,6 +336,14 @@ impl Scenario {
     }
 }
 
+impl Action {
+    /// A restart or an upgrade.
+    pub fn is_change(self) -> bool {
+        use Action::{RestartConsumer, RestartProvider, UpgradeConsumer, UpgradeProvider};
+        matches!(self, RestartConsumer | RestartProvider | UpgradeConsumer | UpgradeProvider)
+    }
+}
+
 impl Event {
     fn repeated(&self) -> impl Iterator<Item = Self> {
         let (first, times) = (self.clone(), self.times);

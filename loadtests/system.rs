@@ -47,6 +47,8 @@ pub struct Changes {
     pub restarts: usize,
     /// Handed over to a new process.
     pub upgrades: usize,
+    /// Of both together, those that the scenario has.
+    pub wanted: usize,
     /// From the order until the new process answers: longest, in milliseconds.
     pub longest_ms: u64,
     /// Those that did not go as they should.
@@ -105,7 +107,8 @@ impl System {
             }
             false => None,
         };
-        let (killed, changes) = (Vec::new(), Changes::default());
+        let wanted = scenario.events.iter().filter(|event| event.action.is_change()).count();
+        let (killed, changes) = (Vec::new(), Changes { wanted, ..Changes::default() });
         Ok(Self { ecosystem, tamper, killed, backend, changes })
     }
 

@@ -14,7 +14,7 @@ use super::http::{HeadScanner, RequestHead, parse_request};
 use super::listener::Role;
 use super::stream::Stream;
 use super::tls::{TlsServer, TlsSession, handshakes};
-use super::workers::{LEAVING, Phase};
+use super::workers::{Kept, Leaving, Phase};
 use crate::limits::{HTTP_BODY_BYTES_PER_SEC_MIN, HTTP_DRAIN_BYTES_MAX, HTTP_HEAD_BYTES_MAX};
 
 // How long a client that was refused in the middle of its request may take to read the answer.
@@ -64,6 +64,7 @@ pub(super) struct Site<H> {
     pub(super) tls: Option<Arc<TlsServer>>,
     pub(super) timeouts: ServerTimeouts,
     pub(super) stop: watch::Receiver<Phase>,
+    pub(super) leaving: Arc<Leaving>,
 }
 
 /// Serves a connection until it ends.
@@ -149,14 +150,16 @@ async fn next_request<H>(
     let mut stop = site.stop.clone();
     let mut last_look = false;
     while connection.input.is_empty() {
-        let patience = match *stop.borrow_and_update() {
+        let phase = *stop.borrow_and_update();
+        let patience = match phase {
             _ if last_look => LAST_LOOK,
+            // While others move away nobody is sent away: a request that is on its way now must not meet a close.
             Phase::Running => site.timeouts.idle,
-            // A request that is on its way now must not meet a connection that closes.
             _ if !served => FIRST_REQUEST,
-            Phase::Leaving => LEAVING,
+            Phase::Leaving => site.timeouts.idle,
             Phase::Draining => LAST_LOOK,
         };
+        let kept = (served && phase == Phase::Leaving).then(|| site.leaving.keep());
         tokio::select! {
             filled = connection.fill_within(patience, Wait::Head) => match filled {
                 Err(HttpError::Timeout(_)) if last_look => return Ok(None),
@@ -173,6 +176,7 @@ async fn next_request<H>(
         if connection.input.is_empty() && connection.end().is_some() {
             return Ok(None);
         }
+        kept.iter().for_each(Kept::used);
     }
     within(site.timeouts.head, Wait::Head, read_head(connection)).await.map(Some)
 }

@@ -3,10 +3,10 @@
 use std::cell::Cell;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
@@ -18,9 +18,13 @@ use super::runtime::{self, RuntimeKind, WorkerRuntime};
 use super::server::{ServerTimeouts, Site, serve};
 use crate::limits::CONNECTIONS_PER_WORKER_MAX;
 
-/// How long clients are told to move away before a stop. A connection that was not used for this long is hardly used at the
-/// very moment at which it is closed.
-pub(super) const LEAVING: Duration = Duration::from_millis(250);
+/// How long clients are told to move away before a stop: at least, so that those are counted who have kept connections; at
+/// most; and until nobody has used a kept connection for so long, as such a one is hardly used at the very moment at which
+/// it is closed.
+const LEAVING_MIN: Duration = Duration::from_millis(100);
+const LEAVING_MAX: Duration = Duration::from_secs(2);
+const LEAVING_QUIET: Duration = Duration::from_millis(400);
+const LEAVING_LOOK: Duration = Duration::from_millis(10);
 // Pause after an accept that failed for lack of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -99,7 +103,45 @@ pub struct Workers {
     /// Of each listener, the sockets that the workers have, for a successor.
     sockets: Mutex<Vec<Vec<TcpListener>>>,
     pulse: Pulse,
+    leaving: Arc<Leaving>,
     stop: watch::Sender<Phase>,
+}
+
+/// Kept connections while clients are told to move away. Nothing is counted before.
+#[derive(Debug, Default)]
+pub(super) struct Leaving {
+    /// Those that wait for their next request.
+    kept: AtomicUsize,
+    /// Those on which it came.
+    used: AtomicU64,
+}
+
+impl Leaving {
+    fn read(&self) -> (usize, u64) {
+        (self.kept.load(Ordering::Relaxed), self.used.load(Ordering::Relaxed))
+    }
+
+    /// Counts a kept connection as long as the value lives.
+    pub(super) fn keep(&self) -> Kept<'_> {
+        self.kept.fetch_add(1, Ordering::Relaxed);
+        Kept(self)
+    }
+}
+
+/// A connection that waits for its next request.
+pub(super) struct Kept<'l>(&'l Leaving);
+
+impl Kept<'_> {
+    /// It came.
+    pub(super) fn used(&self) {
+        self.0.used.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        self.0.kept.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Signs of life of workers: each counts them in its own event loop, so that one that hangs counts no further.
@@ -133,16 +175,28 @@ impl Workers {
         sockets.iter().map(of_listener).collect()
     }
 
-    /// Lets clients move away: every answer says that its connection closes, connections that stay idle close. All are
-    /// served as before. Waits for the time in which clients that are busy have been told. Blocks the thread.
+    /// Lets clients move away: every answer says that its connection closes, and all are served as before. Waits until
+    /// those clients have been told who use the connections that they keep. Blocks the thread.
     pub fn leave(&self) {
         let begins = self.stop.send_if_modified(|phase| {
             let begins = *phase == Phase::Running;
             *phase = (*phase).max(Phase::Leaving);
             begins
         });
-        if begins {
-            std::thread::sleep(LEAVING);
+        if !begins {
+            return;
+        }
+        let began = Instant::now();
+        let (mut used, mut used_at) = (0, began);
+        while began.elapsed() < LEAVING_MAX {
+            std::thread::sleep(LEAVING_LOOK);
+            let (kept, now) = self.leaving.read();
+            if now != used {
+                (used, used_at) = (now, Instant::now());
+            }
+            if began.elapsed() > LEAVING_MIN && (kept == 0 || used_at.elapsed() > LEAVING_QUIET) {
+                return;
+            }
         }
     }
 
@@ -191,17 +245,19 @@ pub fn run_workers<H: Handler>(
     let (config, make_handler) = (Arc::new(config), Arc::new(make_handler));
     let pulse = Pulse((0..count).map(|_| AtomicU64::new(0)).collect());
     let (threads, sockets) = (Vec::with_capacity(count), Mutex::new(kept));
-    let mut workers = Workers { threads, addresses, sockets, pulse: pulse.clone(), stop };
+    let leaving = Arc::new(Leaving::default());
+    let (told, kept) = (pulse.clone(), Arc::clone(&leaving));
+    let mut workers = Workers { threads, addresses, sockets, pulse: told, leaving: kept, stop };
     let (started, starts) = mpsc::channel();
     for number in 0..count {
         let sockets = per_listener.iter_mut().filter_map(Iterator::next).collect();
         let cpu = (config.pin && !cpus.is_empty()).then(|| cpus.get(number % cpus.len()).copied()).flatten();
         let (config, make_handler, stopped) =
             (Arc::clone(&config), Arc::clone(&make_handler), stopped.clone());
-        let (started, pulse) = (started.clone(), pulse.clone());
+        let (started, signs) = (started.clone(), (pulse.clone(), Arc::clone(&leaving), number));
         let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             cpu.into_iter().for_each(affinity::pin);
-            work(&config, sockets, || make_handler(number), stopped, started, (pulse, number));
+            work(&config, sockets, || make_handler(number), stopped, started, signs);
         });
         workers.threads.push(thread.map_err(WorkerError::Start)?);
     }
@@ -219,7 +275,7 @@ fn work<H: Handler>(
     make_handler: impl FnOnce() -> Rc<H>,
     stop: watch::Receiver<Phase>,
     started: mpsc::Sender<std::io::Result<()>>,
-    (pulse, number): (Pulse, usize),
+    (pulse, leaving, number): (Pulse, Arc<Leaving>, usize),
 ) {
     let runtime = match WorkerRuntime::new(config.runtime) {
         Ok(runtime) => runtime,
@@ -253,6 +309,7 @@ fn work<H: Handler>(
                     tls: listener.tls.clone(),
                     timeouts: config.timeouts,
                     stop: stop.clone(),
+                    leaving: Arc::clone(&leaving),
                 });
                 tokio::task::spawn_local(accept(site, socket, Rc::clone(&open), config.admission.clone()))
             })
