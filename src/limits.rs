@@ -102,6 +102,8 @@ pub const ARCHIVE_ENTRIES_MAX: usize = 65_535;
 pub const ARCHIVE_BATCH_RECORDS: usize = 10_000;
 /// Bytes of an archive that are written before they are made durable, so that the log never waits behind more.
 pub const ARCHIVE_UNSYNCED_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Longest time that `gpg` may take after the last byte of an archive, in seconds, as official servers allow it.
+pub const ARCHIVE_GPG_SECS_MAX: u64 = 60;
 /// The command that takes archives away may run this long, in seconds.
 pub const ARCHIVE_TRANSFER_SECS_MAX: u64 = 3600;
 /// Files that one directory of evidence may hold, those of its folders included.

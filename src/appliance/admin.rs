@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use super::StartError;
+use super::archive_metrics::Archiving;
 use super::countdowns::Countdowns;
 use super::metrics::{self, Fetchers};
 use super::status;
@@ -37,10 +38,11 @@ pub(super) fn serve(
     shared: &Arc<Shared>,
     fetchers: &Arc<Fetchers>,
     countdowns: &Arc<Countdowns>,
+    archiving: Arc<Archiving>,
     held: Option<TcpListener>,
 ) -> Result<AdminPorts, StartError> {
     let settings = &shared.config.admin;
-    let sources = sources(shared, fetchers, countdowns, shared.clock.now());
+    let sources = sources(shared, fetchers, countdowns, archiving, shared.clock.now());
     let (mut opened, mut port) = (Vec::new(), None);
     if let Some(address) = settings.listen {
         let failed = |error: std::io::Error| format!("admin port {address} cannot be opened: {error}");
@@ -69,6 +71,7 @@ fn sources(
     shared: &Arc<Shared>,
     fetchers: &Arc<Fetchers>,
     countdowns: &Arc<Countdowns>,
+    archiving: Arc<Archiving>,
     started: UnixTime,
 ) -> AdminSources {
     let audit = AuditLog::new(&shared.config.audit);
@@ -78,7 +81,7 @@ fn sources(
     AdminSources {
         metrics: Arc::new(move || {
             let (shared, fetchers, countdowns) = &of_metrics;
-            metrics::render(shared, fetchers, &countdowns.present())
+            metrics::render(shared, fetchers, &countdowns.present(), &archiving)
         }),
         status: Arc::new(move || status::json(&of_status.0, &of_status.1, started).to_string()),
         health: Arc::new(move || health::check(&of_health)),

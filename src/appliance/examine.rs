@@ -2,8 +2,9 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use super::open::open_token;
+use super::open::{open_token, read_record_keys};
 use crate::config::Config;
+use crate::control::archive::{ArchiveStore, Archiver};
 use crate::control::{RegistryDb, TsaClient};
 use crate::crypto::Certificate;
 use crate::log::LogReader;
@@ -52,6 +53,7 @@ pub fn examine_beside(config: &Config, clock: SharedClock) -> Vec<Finding> {
     keys(config, &global_conf, now, &mut findings);
     registry(config, &global_conf, &mut findings);
     message_log(config, &mut findings);
+    archives(config, &mut findings);
     timestamping(config, &global_conf, &mut findings);
     runtime(config, &mut findings);
     findings
@@ -250,6 +252,42 @@ fn message_log(config: &Config, findings: &mut Vec<Finding>) {
             Err(error) => Finding::Stops(format!("message log: {error}")),
         }
     });
+}
+
+fn archives(config: &Config, findings: &mut Vec<Finding>) {
+    let settings = &config.log;
+    if !settings.records {
+        findings.push(Finding::Warns(
+            "message log: messages are not logged (log.records): nothing can be proved".into(),
+        ));
+    }
+    if let Err(error) = read_record_keys(settings) {
+        findings.push(Finding::Stops(error));
+    }
+    if let Err(error) = ArchiveStore::new(&config.archive_store, &settings.archive_dir) {
+        findings.push(Finding::Stops(error.to_string()));
+    }
+    let dir = &settings.archive_dir;
+    findings.push(match dir.exists().then(|| tempfile::tempfile_in(dir)) {
+        Some(Err(error)) => {
+            Finding::Warns(format!("archives: {} cannot be written ({error})", dir.display()))
+        }
+        found => {
+            let state = if found.is_some() { "can be written" } else { "will be made" };
+            Finding::Fine(format!("archives: {} {state}", dir.display()))
+        }
+    });
+    match Archiver::key_problems(settings) {
+        Ok(problems) => {
+            findings.extend(problems.into_iter().map(|text| Finding::Warns(format!("archives: {text}"))))
+        }
+        Err(error) => findings.push(Finding::Warns(format!("archives: {error}"))),
+    }
+    if settings.archive_interval_secs == 0 && settings.keep_unarchived {
+        findings.push(Finding::Warns(
+            "archives: nothing is archived but by `hermod archive run`, and nothing leaves the log before it is".into(),
+        ));
+    }
 }
 
 fn timestamping(config: &Config, global_conf: &GlobalConf, findings: &mut Vec<Finding>) {

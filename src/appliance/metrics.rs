@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::archive_metrics::Archiving;
 use super::process;
 use crate::config::Config;
 use crate::control::countdown::Countdown;
@@ -42,11 +43,17 @@ impl Fetchers {
 }
 
 /// The text of the moment.
-pub(super) fn render(shared: &Shared, fetchers: &Fetchers, present: &[Countdown]) -> String {
+pub(super) fn render(
+    shared: &Shared,
+    fetchers: &Fetchers,
+    present: &[Countdown],
+    archiving: &Archiving,
+) -> String {
     let mut text = MetricsText::default();
     exchanges(&mut text, shared);
     signing(&mut text, shared);
     log(&mut text, shared);
+    super::archive_metrics::render(&mut text, shared, archiving);
     let (stored, dropped) = shared.monitoring.figures();
     text.counters(
         "hermod_monitoring_records_total",

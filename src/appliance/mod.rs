@@ -5,11 +5,13 @@
 //! while another process still has the log and the ports is a [`Preparation`].
 
 mod admin;
+mod archive_metrics;
 mod authentication;
 mod bounds;
 mod countdowns;
 mod examine;
 mod internal_tls;
+mod keeping;
 mod metrics;
 mod monitoring;
 mod open;
@@ -38,12 +40,13 @@ pub use internal_tls::{InternalTls, load_or_make};
 pub use readiness::missing;
 
 use self::bounds::Bounds;
+use self::keeping::Keeping;
 use self::open::{internal_tls, load_trust, open_log, open_registry, open_signer, spools};
-pub use self::open::{open_token, read_pin};
+pub use self::open::{open_token, read_pin, read_record_keys};
 use self::tasks::start_control;
 use crate::config::{self, Config, Runtime};
 use crate::control::SharedTrust;
-use crate::control::archive::{Archiver, ArchiverTask};
+use crate::control::archive::ArchiverTask;
 use crate::evidence::SharedVerificationCache;
 use crate::exchange::{
     Authentication, Counters, FastestAddresses, HealthSwitches, PeerOcsp, Repeats, Router, Shared,
@@ -163,7 +166,8 @@ impl Preparation {
         held.all_taken()?;
         // Whoever holds sockets has clients waiting in them.
         let hurry = sockets.iter().any(ports::Port::is_held);
-        let log = open_log(&config, &clock)?;
+        let keys = read_record_keys(&config.log)?;
+        let log = open_log(&config, keys.clone(), &clock)?;
         let authentication: Arc<ArcSwapOption<Authentication>> = Arc::default();
         let fetchers = Arc::new(metrics::Fetchers::new(&config));
         let stamper = start_control(
@@ -204,7 +208,9 @@ impl Preparation {
         });
         let countdowns = Arc::new(Countdowns::new(&config));
         countdowns.look(&shared, &fetchers);
-        let admin = admin::serve(&control, &shared, &fetchers, &countdowns, admin_socket)?;
+        let keeping = Keeping::new(&config, &log, keys.as_deref())?;
+        let figures = Arc::new(keeping.figures());
+        let admin = admin::serve(&control, &shared, &fetchers, &countdowns, figures, admin_socket)?;
         control.spawn(countdowns::keep(Arc::clone(&countdowns), Arc::clone(&shared), fetchers));
         let ports = ports::listeners(&config, sockets, &authentication, &trust, internal.as_ref());
         let (names, listeners): (Vec<_>, Vec<_>) = ports.into_iter().unzip();
@@ -217,7 +223,7 @@ impl Preparation {
         for (role, address) in workers.addresses() {
             tracing::info!(?role, %address, "listening");
         }
-        let archiver = start_archiver(&config, &log, shared_clock)?;
+        let archiver = keeping.start(&control, &config, &log, shared_clock)?;
         Ok(Appliance {
             workers,
             names,
@@ -248,7 +254,7 @@ pub struct Appliance {
     shared: Arc<Shared>,
     filter: TokenFilter,
     recording: monitoring::Recording,
-    archiver: Option<ArchiverTask>,
+    archiver: ArchiverTask,
     countdowns: Arc<Countdowns>,
 }
 
@@ -357,27 +363,12 @@ impl Appliance {
         drop(self.admin);
         self.workers.stop();
         self.workers.join();
-        if let Some(archiver) = self.archiver {
-            archiver.stop();
-        }
+        self.archiver.stop();
         self.recording.finish(&self.control);
         self.control.shutdown_timeout(Duration::from_secs(2));
         self.log.close();
         tracing::info!("stopped");
     }
-}
-
-/// The archiver's thread, unless only `hermod archive run` archives.
-fn start_archiver(
-    config: &Config,
-    log: &LogHandle,
-    clock: SharedClock,
-) -> Result<Option<ArchiverTask>, StartError> {
-    if config.log.archive_interval_secs == 0 {
-        return Ok(None);
-    }
-    let archiver = Archiver::new(log.reader().clone(), &config.log);
-    Ok(Some(ArchiverTask::start(archiver, config.log.archive_interval_secs, clock)?))
 }
 
 fn start_workers(

@@ -7,8 +7,9 @@ use arc_swap::ArcSwap;
 
 use super::bounds::Bounds;
 use super::{InternalTls, StartError, load_or_make};
-use crate::config::{Config, Pin, Token as TokenKind};
+use crate::config::{self, Config, Pin, Token as TokenKind};
 use crate::control::{RegistryDb, SharedTrust};
+use crate::crypto::RecordKeys;
 use crate::exchange::HealthSwitches;
 use crate::host;
 use crate::log::{LogConfig, LogHandle};
@@ -100,8 +101,27 @@ pub(super) fn open_signer(
     Ok(signer)
 }
 
-pub(super) fn open_log(config: &Config, clock: &SharedClock) -> Result<LogHandle, StartError> {
+/// The keys of encrypted records, where there are any.
+///
+/// # Errors
+/// A line of text: the file cannot be read, or is none of keys.
+pub fn read_record_keys(settings: &config::Log) -> Result<Option<Arc<RecordKeys>>, String> {
+    let Some(file) = &settings.encryption_keys else { return Ok(None) };
+    let text = std::fs::read_to_string(file).map(zeroize::Zeroizing::new);
+    let text =
+        text.map_err(|error| format!("keys of the log: {} cannot be read: {error}", file.display()))?;
+    let keys = RecordKeys::parse(&text, settings.encryption_key.as_deref());
+    keys.map(|keys| Some(Arc::new(keys)))
+        .map_err(|error| format!("keys of the log: {}: {error}", file.display()))
+}
+
+pub(super) fn open_log(
+    config: &Config,
+    keys: Option<Arc<RecordKeys>>,
+    clock: &SharedClock,
+) -> Result<LogHandle, StartError> {
     let settings = LogConfig {
+        keys,
         segment_bytes_max: config.log.segment_bytes_max,
         body_bytes_max: config.log.body_bytes_max,
         truncated_body_allowed: config.log.truncated_body_allowed,

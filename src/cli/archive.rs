@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use crate::appliance::read_record_keys;
 use crate::config::{Config, DEFAULT_FILE};
-use crate::control::archive::{ArchiveOutcome, Archiver, Stop, lower_priority};
+use crate::control::archive::{ArchiveOutcome, ArchiveStore, Archiver, Stop, lower_priority};
 use crate::log::LogReader;
 use crate::time::{Clock, SystemClock};
 
@@ -52,12 +53,20 @@ pub fn run(args: &ArchiveArgs) -> ExitCode {
 }
 
 fn archive(config: &std::path::Path) -> Result<ArchiveOutcome, Box<dyn std::error::Error>> {
-    let settings = Config::load(config)?.log;
+    let config = Config::load(config)?;
+    let settings = config.log;
     super::logging::start("error");
     lower_priority();
+    let keys = read_record_keys(&settings)?;
     let log = LogReader::open(&settings.dir)
-        .map_err(|error| format!("the log in {} cannot be opened: {error}", settings.dir.display()))?;
-    Ok(Archiver::new(log, &settings).run(SystemClock.now(), &Stop::default())?)
+        .map_err(|error| format!("the log in {} cannot be opened: {error}", settings.dir.display()))?
+        .with_keys(keys);
+    let outcome = Archiver::new(log, &settings)?.run(SystemClock.now(), &Stop::default())?;
+    if let Some(store) = ArchiveStore::new(&config.archive_store, &settings.archive_dir)? {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(store.move_all())?;
+    }
+    Ok(outcome)
 }
 
 fn show(outcome: &ArchiveOutcome, json: bool) {

@@ -49,6 +49,10 @@ pub struct Config {
     pub signer: Signer,
     /// `[log]`
     pub log: Log,
+    /// `[archive_store]`
+    pub archive_store: ArchiveStore,
+    /// `[follow_postgresql]`
+    pub follow_postgresql: FollowPostgresql,
     /// `[timestamp]`
     pub timestamp: Timestamp,
     /// `[proxy]`

@@ -24,6 +24,8 @@ pub(super) fn config(file: &mut Section<'_>, folder: &Path) -> Option<Config> {
         worker: file.section("worker", worker),
         signer: file.section("signer", |section| signer(section, &root)),
         log: file.section("log", |section| log(section, &root)),
+        archive_store: file.section("archive_store", |section| archive_store(section, &root)),
+        follow_postgresql: file.section("follow_postgresql", |section| follow_postgresql(section, &root)),
         timestamp: file.section("timestamp", timestamp),
         proxy: file.section("proxy", proxy),
         limits: file.section("limits", limits),
@@ -153,18 +155,72 @@ fn signer(section: &mut Section<'_>, root: &Path) -> Signer {
 fn log(section: &mut Section<'_>, root: &Path) -> Log {
     let groupings =
         [("none", Grouping::None), ("member", Grouping::Member), ("subsystem", Grouping::Subsystem)];
+    let encryption_keys = section.text("encryption_keys").map(|file| secret_file(&file, root));
+    let encryption_key = section.text("encryption_key");
+    if encryption_key.is_some() && encryption_keys.is_none() {
+        section.complain_about("encryption_key", "log.encryption_key is one of the file log.encryption_keys");
+    }
     Log {
+        encryption_keys,
+        encryption_key,
         dir: path(section, "dir", root, "log"),
         archive_dir: path(section, "archive_dir", root, "archive"),
         archive_interval_secs: section.number("archive_interval_secs", 0..=31_536_000).unwrap_or(21_600),
         archive_file_bytes_max: section.number("archive_file_bytes_max", 1..=1 << 28).unwrap_or(32 << 20),
         archive_grouping: section.choice("archive_grouping", &groupings).unwrap_or_default(),
         archive_transfer_command: section.text("archive_transfer_command"),
+        archive_core_percent: section.number("archive_core_percent", 1..=100).unwrap_or(10),
+        archive_encryption: section.switch("archive_encryption").unwrap_or(false),
+        archive_gpg_home: path(section, "archive_gpg_home", root, "gpghome"),
+        archive_encryption_key: section.text("archive_encryption_key"),
+        archive_encryption_keys: section.text("archive_encryption_keys").map(|file| root.join(file)),
+        keep_days: section.number("keep_days", 0..=36_500).unwrap_or(30),
+        keep_bytes_max: section.number("keep_bytes_max", 0..=1 << 50).unwrap_or(0),
+        keep_unarchived: section.switch("keep_unarchived").unwrap_or(true),
         segment_bytes_max: section.number("segment_bytes_max", 1 << 20..=1 << 40).unwrap_or(256 << 20),
+        records: section.switch("records").unwrap_or(true),
+        records_except: section.list("records_except", client_id),
         bodies: section.switch("bodies").unwrap_or(true),
         bodies_except: section.list("bodies_except", client_id),
         body_bytes_max: section.number("body_bytes_max", 0..=1 << 30).unwrap_or(10_485_760),
         truncated_body_allowed: section.switch("truncated_body_allowed").unwrap_or(false),
+    }
+}
+
+fn archive_store(section: &mut Section<'_>, root: &Path) -> ArchiveStore {
+    let access_key = section.text("access_key");
+    let secret_key_file = section.text("secret_key_file").map(|file| secret_file(&file, root));
+    if access_key.is_some() != secret_key_file.is_some() {
+        section.complain("archive_store.access_key and archive_store.secret_key_file belong together");
+    }
+    ArchiveStore {
+        bucket: section.text("bucket"),
+        endpoint: section.parsed("endpoint", http_url),
+        region: section.text("region").unwrap_or_else(|| "us-east-1".into()),
+        prefix: section.text("prefix").unwrap_or_default(),
+        virtual_hosted: section.switch("virtual_hosted").unwrap_or(false),
+        access_key,
+        secret_key_file,
+        keep_local: section.switch("keep_local").unwrap_or(false),
+    }
+}
+
+fn follow_postgresql(section: &mut Section<'_>, root: &Path) -> FollowPostgresql {
+    let url = |text: &str| match text.starts_with("postgresql://") || text.starts_with("postgres://") {
+        true => Ok(text.to_owned()),
+        false => Err(format!("\"{text}\" is not postgresql://USER@HOST/DATABASE")),
+    };
+    FollowPostgresql {
+        url: section.parsed("url", url),
+        password_file: section.text("password_file").map(|file| secret_file(&file, root)),
+    }
+}
+
+/// A file with a secret: `credential:NAME` is what the service manager passes under that name.
+fn secret_file(text: &str, root: &Path) -> PathBuf {
+    match text.strip_prefix("credential:") {
+        Some(name) => Path::new(&std::env::var_os("CREDENTIALS_DIRECTORY").unwrap_or_default()).join(name),
+        None => root.join(text),
     }
 }
 

@@ -19,6 +19,12 @@ pub mod countdown;
 mod declaration;
 mod fetch;
 mod fetch_tls;
+mod follow_status;
+#[cfg(feature = "postgresql")]
+pub mod follower;
+#[cfg(not(feature = "postgresql"))]
+#[path = "follower_absent.rs"]
+pub mod follower;
 mod globalconf_store;
 mod globalconf_swap;
 pub mod management;

@@ -12,6 +12,7 @@ pub mod ecdsa;
 mod extensions;
 mod key;
 mod name;
+mod record_keys;
 mod signing;
 
 pub use algorithm::SignatureAlgorithm;
@@ -20,4 +21,5 @@ pub use digest::{Digest, DigestAlgorithm, Hasher, sha1, sha224, sha256, sha512, 
 pub use extensions::{BasicConstraints, Extensions, KeyUsage, oid};
 pub use key::{Curve, EcdsaFormat, KeyKind, PublicKey, VerifyError, verifications};
 pub use name::Name;
+pub use record_keys::{CipherError, OfficialCipher, RECORD_NONCE_BYTES, RecordCipher, RecordKeys};
 pub use signing::{SignError, SigningKey, SoftwareKey};

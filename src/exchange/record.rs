@@ -7,8 +7,9 @@ use bytes::Bytes;
 use super::body::log_body;
 use super::context::Worker;
 use super::counters::Phase;
+use crate::config::Log;
 use crate::evidence::SignatureData;
-use crate::log::{Body, Direction, DurableRecord, Record, reduced_rest_head};
+use crate::log::{Body, Direction, DurableRecord, Kept, Policy, Record, reduced_rest_head};
 use crate::message::{ClientId, ErrorCode, ServiceId, SoapHeader, XRoadError};
 use crate::worker::Spool;
 
@@ -36,7 +37,9 @@ pub async fn rest(
     body: Option<&mut Spool>,
     signature: SignatureData,
 ) -> Result<DurableRecord, XRoadError> {
-    let with_bodies = logs_bodies(worker, logged.service);
+    let Some(with_bodies) = wanted(worker, logged.service) else {
+        return Ok(worker.shared.log.without_record());
+    };
     let message = if with_bodies { part } else { reduced_rest_head(&part) };
     let attachments = match body {
         Some(body) if with_bodies => kept(worker, body)?.into_iter().collect(),
@@ -55,7 +58,9 @@ pub async fn soap(
     attachments: Vec<&mut Spool>,
     signature: SignatureData,
 ) -> Result<DurableRecord, XRoadError> {
-    let with_bodies = logs_bodies(worker, logged.service);
+    let Some(with_bodies) = wanted(worker, logged.service) else {
+        return Ok(worker.shared.log.without_record());
+    };
     let message = if with_bodies { soap } else { super::reduced_soap::reduce(header, logged.direction) };
     let attachments = match signature.hash_chain {
         None if with_bodies => {
@@ -118,15 +123,29 @@ fn kept(worker: &Worker, body: &mut Spool) -> Result<Option<Body>, XRoadError> {
     }))
 }
 
-/// Whether bodies of messages to and from this service are logged: the switch of a local service, else the
-/// configured one, inverted for the providers that the configuration lists.
+/// Whether bodies of messages to and from this service are logged.
 pub fn logs_bodies(worker: &Worker, service: &ServiceId) -> bool {
+    wanted(worker, service) == Some(true)
+}
+
+/// Whether messages to and from this service are logged with their bodies; `None`: not at all.
+fn wanted(worker: &Worker, service: &ServiceId) -> Option<bool> {
     let registry = worker.shared.registry.load();
-    if let Some(own) = registry.service(service).and_then(|service| service.log_bodies) {
-        return own;
+    let own = registry.service(service).and_then(|service| service.log_bodies);
+    match policy(&worker.shared.config.log).of(&service.client(), own) {
+        Kept::Full => Some(true),
+        Kept::Headers => Some(false),
+        Kept::Nothing => None,
     }
-    let log = &worker.shared.config.log;
-    log.bodies != log.bodies_except.contains(&service.client())
+}
+
+fn policy(log: &Log) -> Policy<'_> {
+    Policy {
+        records: log.records,
+        records_except: &log.records_except,
+        bodies: log.bodies,
+        bodies_except: &log.bodies_except,
+    }
 }
 
 /// The refusal of a body that is larger than what may be logged.

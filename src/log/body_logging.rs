@@ -1,46 +1,43 @@
-//! Whether bodies are logged, per service, and messages reduced to what is logged without them (`signature.md` 7.1).
-
-use std::collections::HashSet;
+//! What is kept of messages, by provider, and messages reduced to what is logged without bodies (`signature.md` 7.1).
 
 use bytes::Bytes;
 
 use crate::message::ClientId;
 
-/// On which side of an exchange this server is.
+/// What is kept of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// The consumer's server: its remote providers decide.
-    Consumer,
-    /// The provider's server: its local providers decide.
-    Provider,
+pub enum Kept {
+    /// Everything that was signed, as far as its size allows: evidence.
+    Full,
+    /// What identifies it, without what may be confidential.
+    Headers,
+    /// Nothing at all.
+    Nothing,
 }
 
-/// The switch and its exceptions: provider subsystems for which the opposite holds.
-#[derive(Debug, Clone)]
-pub struct BodyLogging {
-    /// `message-body-logging`.
-    pub enabled: bool,
-    /// `…-body-logging-local-producer-subsystems` of the opposite kind.
-    pub local_exceptions: HashSet<ClientId>,
-    /// `…-body-logging-remote-producer-subsystems` of the opposite kind.
-    pub remote_exceptions: HashSet<ClientId>,
+/// Two switches, each with the provider subsystems, local or remote, for which the opposite holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy<'a> {
+    /// Are messages logged?
+    pub records: bool,
+    /// Providers for which the opposite holds.
+    pub records_except: &'a [ClientId],
+    /// Are their bodies, where messages are (`message-body-logging`)?
+    pub bodies: bool,
+    /// Providers for which the opposite holds (`…-body-logging-local-producer-subsystems` and `…-remote-…`).
+    pub bodies_except: &'a [ClientId],
 }
 
-impl Default for BodyLogging {
-    /// Bodies are logged, without exception.
-    fn default() -> Self {
-        Self { enabled: true, local_exceptions: HashSet::new(), remote_exceptions: HashSet::new() }
-    }
-}
-
-impl BodyLogging {
-    /// Whether the bodies of messages to and from this provider are logged.
-    pub fn applies_to(&self, side: Side, provider: &ClientId) -> bool {
-        let exceptions = match side {
-            Side::Consumer => &self.remote_exceptions,
-            Side::Provider => &self.local_exceptions,
-        };
-        self.enabled != exceptions.contains(provider)
+impl Policy<'_> {
+    /// What is kept of messages to and from this provider. `bodies`: what the service itself says of them.
+    pub fn of(&self, provider: &ClientId, bodies: Option<bool>) -> Kept {
+        if self.records == self.records_except.contains(provider) {
+            return Kept::Nothing;
+        }
+        match bodies.unwrap_or(self.bodies != self.bodies_except.contains(provider)) {
+            true => Kept::Full,
+            false => Kept::Headers,
+        }
     }
 }
 
@@ -89,16 +86,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_of_the_side_inverts_the_switch() {
-        let provider = ClientId::new("LAB", "GOV", "200", Some("provider")).unwrap();
-        let mut bodies = BodyLogging::default();
-        assert!(bodies.applies_to(Side::Consumer, &provider));
-        bodies.remote_exceptions.insert(provider.clone());
-        assert!(!bodies.applies_to(Side::Consumer, &provider));
-        assert!(bodies.applies_to(Side::Provider, &provider));
-        bodies.enabled = false;
-        assert!(bodies.applies_to(Side::Consumer, &provider));
-        assert!(!bodies.applies_to(Side::Provider, &provider));
+    fn each_switch_is_the_opposite_for_its_exceptions_and_a_service_decides_about_its_bodies() {
+        let provider = |code| ClientId::new("LAB", "GOV", "200", Some(code)).unwrap();
+        let (one, two) = ([provider("one")], [provider("two")]);
+        let policy = Policy { records: true, records_except: &[], bodies: true, bodies_except: &one };
+        assert_eq!(policy.of(&one[0], None), Kept::Headers);
+        assert_eq!(policy.of(&two[0], None), Kept::Full);
+        assert_eq!(policy.of(&one[0], Some(true)), Kept::Full);
+        assert_eq!(policy.of(&two[0], Some(false)), Kept::Headers);
+        let policy = Policy { bodies: false, records_except: &two, ..policy };
+        assert_eq!(policy.of(&one[0], None), Kept::Full);
+        assert_eq!(policy.of(&two[0], Some(true)), Kept::Nothing);
+        let policy = Policy { records: false, ..policy };
+        assert_eq!(policy.of(&one[0], Some(true)), Kept::Nothing);
+        assert_eq!(policy.of(&two[0], None), Kept::Headers);
     }
 
     #[test]

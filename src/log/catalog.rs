@@ -33,6 +33,12 @@ impl Catalog {
         self.sealed.insert(sealed.head.number, Arc::new(sealed));
     }
 
+    /// Takes a complete segment out.
+    pub fn forget(&mut self, number: u32) {
+        self.sealed.remove(&number);
+        self.damages.retain(|damage| damage.segment != number);
+    }
+
     /// Adds a segment that is not complete.
     pub fn add_live(&mut self, live: Live) {
         self.live.insert(live.number, live);

@@ -38,7 +38,7 @@ pub struct LogStatistics {
 
 impl Counters {
     pub fn committed(&self, batch: &[Job]) {
-        let messages = batch.iter().filter(|job| matches!(job.entry, Entry::Message(_))).count() as u64;
+        let messages = batch.iter().filter(|job| matches!(job.entry, Entry::Message(..))).count() as u64;
         let all = batch.len() as u64;
         self.messages.fetch_add(messages, Ordering::Relaxed);
         self.timestamps.fetch_add(all - messages, Ordering::Relaxed);

@@ -31,11 +31,15 @@
 //! | 6 signature document like another | 0 | see below |
 //!
 //! Message record: i64 time in ms; u8 flags (1 response, 2 metadata only, 4 service known, 8 its provider is the
-//! local party, 16 consumer known, 32 it is the local party); u8 and u16 zero; u32 number of attachments; u64 offset in
+//! local party, 16 consumer known, 32 it is the local party, 64 encrypted); u8 and u16 zero; u32 number of attachments; u64 offset in
 //! this segment of the frame with its signature document; `text` query id; `client` local party; `text?`
 //! x-road-request-id; `client` provider, unless it is the local party or not known; `text` service code and `text?`
-//! version, if known; `client` consumer, unless it is the local party or not known; `blob` message; `chain`; one u32
-//! length per attachment; then the bytes of the attachments.
+//! version, if known; `client` consumer, unless it is the local party or not known; `text` name of the key and 16 bytes
+//! nonce, if encrypted; `blob` message; `chain`; one u32 length per attachment; then the bytes of the attachments.
+//!
+//! The message and each attachment of an encrypted record are AES-256 in counter mode. The key is 32 bytes of HKDF-SHA512 of
+//! the named secret with the nonce as salt and the text "hermod message record" as info; the first counter block is the
+//! number of the part (0 the message, then the attachments from 1) as u64 and zero as u64, both big endian.
 //!
 //! Time-stamp record: i64 time in ms; `blob` token DER; u8 0 for a single stamp: u64 message record id; or u8 1 for a
 //! batch: `digest` root of the tree of digests of the records' signature documents; u32 number of distinct digests, each

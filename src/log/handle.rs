@@ -15,7 +15,8 @@ use super::recovery::Access;
 use super::status::TimestampStatus;
 use super::storage::{Disk, Storage};
 use super::writer::{Command, Entry, Job, Writer};
-use super::{LogError, begin, lock, payload, recovery, sealer};
+use super::{LogError, begin, lock, payload, recovery, retention, sealer, sealing};
+use crate::crypto::RecordKeys;
 use crate::limits::{ATTACHMENTS_MAX, LOG_COMMIT_RECORDS_MAX, LOG_QUEUE_RECORDS_MAX, LOG_RECORD_BYTES_MAX};
 use crate::message::{ErrorCode, SecurityServerId, XRoadError};
 use crate::time::SharedClock;
@@ -36,6 +37,8 @@ pub struct LogConfig {
     /// How long time-stamping may fail before messages are refused
     /// (`acceptable-timestamp-failure-period`); 0: for ever.
     pub timestamp_failure_period_secs: u32,
+    /// Keys of encrypted records; new ones are encrypted with the current one.
+    pub keys: Option<Arc<RecordKeys>>,
 }
 
 impl LogConfig {
@@ -48,6 +51,7 @@ impl LogConfig {
             body_bytes_max: 10_485_760,
             truncated_body_allowed: false,
             timestamp_failure_period_secs: 14_400,
+            keys: None,
         }
     }
 }
@@ -81,6 +85,7 @@ impl LogHandle {
     ) -> Result<Self, LogError> {
         std::fs::create_dir_all(&config.directory)?;
         let lock = lock::acquire(&config.directory)?;
+        retention::remove_lone_indexes(&config.directory)?;
         let mut found = recovery::scan(&config.directory, Access::Write)?;
         let server = config.server.to_string();
         if let Some(other) = found.server.take().filter(|other| *other != server) {
@@ -124,7 +129,7 @@ impl LogHandle {
         };
         let thread = std::thread::Builder::new().name("message-log".into()).spawn(work)?;
         let status = Arc::new(TimestampStatus::new(config.timestamp_failure_period_secs));
-        let reader = LogReader::new(&config.directory, catalog);
+        let reader = LogReader::new(&config.directory, catalog).with_keys(config.keys.clone());
         let threads = Mutex::new(vec![thread, sealer]);
         Ok(Self(Arc::new(Shared { commands, reader, counters, status, clock, config, threads })))
     }
@@ -135,8 +140,19 @@ impl LogHandle {
     pub async fn append(&self, record: Record) -> Result<DurableRecord, XRoadError> {
         let logging_failed = |error: XRoadError| error.within(ErrorCode::LoggingFailed);
         self.0.status.check(self.0.clock.now()).map_err(logging_failed)?;
-        let record = self.within_limits(record)?;
-        self.submit(Entry::Message(Box::new(payload::EncodedMessage::new(record)))).await
+        let mut record = self.within_limits(record)?;
+        let sealing = match &self.0.config.keys {
+            Some(keys) => sealing::seal(&mut record, keys).map_err(|error| {
+                XRoadError::new(ErrorCode::InternalError, error).within(ErrorCode::LoggingFailed)
+            })?,
+            None => None,
+        };
+        self.submit(Entry::Message(Box::new(payload::EncodedMessage::new(record, sealing)))).await
+    }
+
+    /// What stands for a record where the configuration wants none; its id is 0, as of no record.
+    pub fn without_record(&self) -> DurableRecord {
+        DurableRecord::new(0, self.0.clock.now())
     }
 
     /// Appends a time-stamp over records.
@@ -208,6 +224,11 @@ impl LogHandle {
 
     pub(super) fn clock(&self) -> &SharedClock {
         &self.0.clock
+    }
+
+    /// Records that wait for the writer.
+    pub fn queued(&self) -> usize {
+        self.0.commands.len()
     }
 
     /// Figures since start.

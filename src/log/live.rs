@@ -64,6 +64,11 @@ impl Live {
         self.rows.len() as u64
     }
 
+    /// Message records with an id of at least `id`.
+    pub fn messages_from(&self, id: u64) -> u64 {
+        (self.rows.len() - self.rows.partition_point(|(row, _)| row.id < id)) as u64
+    }
+
     /// Rows whose message id has this hash, oldest first.
     pub fn candidates(&self, hash: u64) -> Vec<Row> {
         let mut found = Vec::new();

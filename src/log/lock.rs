@@ -9,12 +9,23 @@ use super::LogError;
 
 const LOCK_FILE: &str = "lock";
 
-/// Takes the lock; the system gives it back when the file is closed or the process ends in any way.
-pub(super) fn acquire(directory: &Path) -> Result<File, LogError> {
+/// The lock; the system gives it back when the process ends in any way.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process that is just being started holds the file, too.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+/// Takes the lock.
+pub(super) fn acquire(directory: &Path) -> Result<Lock, LogError> {
     let path = directory.join(LOCK_FILE);
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(LogError::Locked { directory: directory.to_owned() }),
         Err(error) => Err(LogError::Io(error.into())),
     }

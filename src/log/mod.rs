@@ -24,8 +24,10 @@ mod payload;
 mod reader;
 mod record;
 mod recovery;
+mod retention;
 mod sealed;
 mod sealer;
+mod sealing;
 mod search;
 mod segment;
 mod sink;
@@ -41,7 +43,7 @@ use std::path::PathBuf;
 
 pub use audit::{SegmentCheck, SegmentSummary};
 pub use begin::begin_behind;
-pub use body_logging::{BodyLogging, Side, reduced_rest_head};
+pub use body_logging::{Kept, Policy, reduced_rest_head};
 pub use container::encoded_query_id;
 pub use counters::LogStatistics;
 pub use format::FrameKind;
@@ -49,6 +51,7 @@ pub use handle::{LogConfig, LogHandle};
 pub use lock::is_in_use;
 pub use reader::LogReader;
 pub use record::{Body, Damage, Direction, DurableRecord, Record, RecordSummary, Stamp, StoredRecord};
+pub use retention::{OldSegment, SET_ASIDE};
 pub use search::Query;
 pub use status::TimestampStatus;
 pub use storage::{AppendFile, Disk, Storage};
@@ -100,6 +103,14 @@ pub enum LogError {
     NotFound {
         /// The record id.
         id: u64,
+    },
+    /// The record is encrypted.
+    #[error("message log record {id} is encrypted with key {key}, which is not among log.encryption_keys")]
+    NoKey {
+        /// The record id.
+        id: u64,
+        /// The name of its key.
+        key: String,
     },
     /// The record is there but not whole.
     #[error("message log record {id} is damaged: {reason}")]

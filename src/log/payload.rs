@@ -7,8 +7,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::chains;
 use super::format::{self, Fields};
 use super::record::{Body, Covered, Direction, Record, RecordSummary, TimestampRecord};
+use super::sealing::Sealing;
 use super::segment::FIRST_BYTES_MAX;
-use crate::crypto::Digest;
+use crate::crypto::{Digest, RECORD_NONCE_BYTES, RecordCipher};
 use crate::evidence::SignatureData;
 use crate::limits::TIMESTAMP_RECORDS_MAX;
 use crate::message::{ClientId, ServiceId};
@@ -20,6 +21,7 @@ const SERVICE: u8 = 4;
 const SERVICE_IS_LOCAL: u8 = 8;
 const CONSUMER: u8 = 16;
 const CONSUMER_IS_LOCAL: u8 = 32;
+const ENCRYPTED: u8 = 64;
 
 const SINGLE: u8 = 0;
 const BATCH: u8 = 1;
@@ -31,6 +33,8 @@ pub(super) struct EncodedMessage {
     pub metadata_only: bool,
     pub signature: SignatureData,
     pub attachments: Vec<Body>,
+    /// For the bodies in files, when the record is encrypted.
+    pub cipher: Option<RecordCipher>,
     /// What stands between the time and the offset of the document.
     kind: [u8; 8],
     /// What stands between that and the attachments.
@@ -40,7 +44,7 @@ pub(super) struct EncodedMessage {
 
 impl EncodedMessage {
     /// Encodes a record.
-    pub fn new(record: Record) -> Self {
+    pub fn new(record: Record, sealing: Option<Sealing>) -> Self {
         let flag = |flag: u8, is_set: bool| if is_set { flag } else { 0 };
         let provider = record.service.as_ref().map(ServiceId::client);
         let service_is_local = provider.as_ref() == Some(&record.client);
@@ -51,7 +55,8 @@ impl EncodedMessage {
             | flag(SERVICE, record.service.is_some())
             | flag(SERVICE_IS_LOCAL, service_is_local)
             | flag(CONSUMER, record.consumer.is_some())
-            | flag(CONSUMER_IS_LOCAL, consumer_is_local);
+            | flag(CONSUMER_IS_LOCAL, consumer_is_local)
+            | flag(ENCRYPTED, sealing.is_some());
         kind[4..].copy_from_slice(&(record.attachments.len() as u32).to_le_bytes());
         let chain = record.signature.hash_chain.as_ref();
         let usual = 512 + record.query_id.len() + record.message.len() + chain.map_or(0, Bytes::len);
@@ -70,6 +75,10 @@ impl EncodedMessage {
         if let Some(consumer) = record.consumer.as_ref().filter(|_| !consumer_is_local) {
             put_client(&mut out, consumer);
         }
+        if let Some(sealing) = &sealing {
+            format::put_text(&mut out, &sealing.key);
+            out.put_slice(&sealing.nonce);
+        }
         format::put_blob(&mut out, &record.message);
         chains::put_chain(&mut out, chain.map(|chain| &chain[..]));
         for attachment in &record.attachments {
@@ -80,6 +89,7 @@ impl EncodedMessage {
             metadata_only: record.metadata_only,
             signature: SignatureData { hash_chain: None, ..record.signature },
             attachments: record.attachments,
+            cipher: sealing.map(|sealing| sealing.cipher),
             kind,
             rest: out,
             query_id,
@@ -260,6 +270,8 @@ pub(super) struct MessageHead {
     pub summary: RecordSummary,
     pub document_offset: u64,
     pub attachments: u32,
+    /// Name of the key and nonce of an encrypted record.
+    pub encrypted: Option<(String, [u8; RECORD_NONCE_BYTES])>,
 }
 
 /// Reads the leading fields; what remains in `fields` starts with the message.
@@ -285,6 +297,10 @@ pub(super) fn message_head(fields: &mut Fields<'_>, id: u64) -> Option<MessageHe
     if flags & CONSUMER != 0 {
         consumer = Some(party(fields, CONSUMER_IS_LOCAL)?);
     }
+    let mut encrypted = None;
+    if flags & ENCRYPTED != 0 {
+        encrypted = Some((fields.text()?.to_owned(), fields.take(RECORD_NONCE_BYTES)?.try_into().ok()?));
+    }
     let direction = if flags & RESPONSE == 0 { Direction::Request } else { Direction::Response };
     let metadata_only = flags & METADATA_ONLY != 0;
     let summary = RecordSummary {
@@ -299,7 +315,7 @@ pub(super) fn message_head(fields: &mut Fields<'_>, id: u64) -> Option<MessageHe
         metadata_only,
         stamped: false,
     };
-    Some(MessageHead { summary, document_offset, attachments })
+    Some(MessageHead { summary, document_offset, attachments, encrypted })
 }
 
 /// A `client`.

@@ -10,11 +10,12 @@ use bytes::Bytes;
 use super::catalog::{Catalog, Place};
 use super::format::{Fields, FrameKind};
 use super::live::Live;
-use super::record::{Covered, Damage, Direction, RecordSummary, Stamp, StoredRecord};
+use super::record::{Covered, Damage, Direction, DurableRecord, RecordSummary, Stamp, StoredRecord};
 use super::recovery::Access;
 use super::sealed::{self, Sealed};
 use super::segment::{self, Segment};
-use super::{LogError, payload, recovery};
+use super::{LogError, payload, recovery, sealing};
+use crate::crypto::RecordKeys;
 use crate::evidence::SignatureData;
 use crate::evidence::timestamp::TimestampBatch;
 use crate::limits::LOG_FILTER_BYTES_MAX;
@@ -25,6 +26,7 @@ use crate::message::ClientId;
 pub struct LogReader {
     directory: Arc<PathBuf>,
     catalog: Arc<RwLock<Catalog>>,
+    keys: Option<Arc<RecordKeys>>,
     last_stamp: Arc<Mutex<Option<Arc<LastStamp>>>>,
 }
 
@@ -33,7 +35,12 @@ const ROWS_AT_ONCE: usize = 512;
 
 impl LogReader {
     pub(super) fn new(directory: &Path, catalog: Arc<RwLock<Catalog>>) -> Self {
-        Self { directory: Arc::new(directory.to_owned()), catalog, last_stamp: Arc::default() }
+        Self { directory: Arc::new(directory.to_owned()), catalog, keys: None, last_stamp: Arc::default() }
+    }
+
+    /// With the keys of encrypted records.
+    pub fn with_keys(self, keys: Option<Arc<RecordKeys>>) -> Self {
+        Self { keys, ..self }
     }
 
     /// Reads a log as it is now, without its lock and without changing a byte of it.
@@ -100,7 +107,8 @@ impl LogReader {
         let segment = self.segment_with(place, last)?;
         let payload = self.frame(&segment, id, FrameKind::MessageRecord, place.row.offset)?;
         let damaged = || LogError::Damaged { id, reason: "its fields cannot be read" };
-        let record = payload::message(&payload, id).ok_or_else(damaged)?;
+        let mut record = payload::message(&payload, id).ok_or_else(damaged)?;
+        sealing::open(&mut record, id, self.keys.as_deref())?;
         let (signature, hash_chain_result) =
             document_with(&segment, (place.segment, record.head.document_offset), id, last)?;
         last.segment = Some(segment);
@@ -223,6 +231,11 @@ impl LogReader {
         self.catalog.write().unwrap_or_else(PoisonError::into_inner).done(id, id);
     }
 
+    /// No record of this segment is found any more.
+    pub(super) fn forget_segment(&self, number: u32) {
+        self.catalog.write().unwrap_or_else(PoisonError::into_inner).forget(number);
+    }
+
     pub(super) fn with_catalog<T>(&self, look: impl FnOnce(&Catalog) -> T) -> T {
         look(&self.catalog.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -289,10 +302,7 @@ impl LogReader {
 
     fn frame(&self, segment: &Segment, id: u64, kind: FrameKind, offset: u64) -> Result<Bytes, LogError> {
         let frame = segment.frame(offset)?.filter(|(head, _)| head.kind == kind);
-        let reason = match kind {
-            FrameKind::TimestampRecord => "its time-stamp record is damaged",
-            _ => "its frame is damaged",
-        };
+        let reason = "its frame is damaged";
         frame.map(|(_, payload)| payload).ok_or(LogError::Damaged { id, reason })
     }
 
@@ -332,27 +342,46 @@ impl LogReader {
         Ok(live)
     }
 
+    /// The time-stamp of a record, and the record of the log in which it is; `None` while there is none.
+    ///
+    /// # Errors
+    /// When there is no such record, or its time-stamp is damaged.
+    pub fn stamp_of(&self, id: u64) -> Result<Option<(DurableRecord, Stamp)>, LogError> {
+        if self.with_catalog(|catalog| catalog.unstamped().contains(id)) {
+            return Ok(None);
+        }
+        self.stamp_with_record(&self.place(id)?)
+    }
+
     fn stamp(&self, place: &Place) -> Result<Option<Stamp>, LogError> {
+        Ok(self.stamp_with_record(place)?.map(|(_, stamp)| stamp))
+    }
+
+    fn stamp_with_record(&self, place: &Place) -> Result<Option<(DurableRecord, Stamp)>, LogError> {
         let id = place.row.id;
         let damaged = LogError::Damaged { id, reason: "its time-stamp record cannot be read" };
         let known = self.last_stamp.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Most records have the time-stamp of the one before, and none gets a second one.
-        if let Some(stamp) = known.as_ref().and_then(|last| last.stamp_of(id)) {
-            return Ok(Some(stamp));
+        if let Some(last) = known.as_ref()
+            && let Some(stamp) = last.stamp_of(id)
+        {
+            return Ok(Some((last.record, stamp)));
         }
         let Some(stamp_place) = self.stamp_place(place)? else { return Ok(None) };
         let last = match known.filter(|last| last.place == stamp_place) {
             Some(last) => last,
             None => {
                 let segment = self.segment(stamp_place.0)?;
-                let payload = self.frame(&segment, id, FrameKind::TimestampRecord, stamp_place.1)?;
-                let Some(last) = LastStamp::of(stamp_place, &payload) else { return Err(damaged) };
+                let frame = segment.frame(stamp_place.1)?;
+                let frame = frame.filter(|(head, _)| head.kind == FrameKind::TimestampRecord);
+                let last = frame.and_then(|(head, payload)| LastStamp::of(stamp_place, head.id, &payload));
+                let Some(last) = last else { return Err(damaged) };
                 let last = Arc::new(last);
                 *self.last_stamp.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&last));
                 last
             }
         };
-        last.stamp_of(id).map(Some).ok_or(damaged)
+        last.stamp_of(id).map(|stamp| Some((last.record, stamp))).ok_or(damaged)
     }
 }
 
@@ -413,6 +442,7 @@ struct LastDocument {
 #[derive(Debug)]
 struct LastStamp {
     place: (u32, u64),
+    record: DurableRecord,
     token: Bytes,
     /// The tree, and the place of each record in it; `None` for a single time-stamp.
     batch: Option<(TimestampBatch, HashMap<u64, usize>)>,
@@ -420,11 +450,11 @@ struct LastStamp {
 }
 
 impl LastStamp {
-    fn of(place: (u32, u64), payload: &Bytes) -> Option<Self> {
-        let (_, record) = payload::timestamp(payload)?;
-        let token = record.token;
-        let leaves = match record.covered {
-            Covered::Single(id) => return Some(Self { place, token, batch: None, single: Some(id) }),
+    fn of(place: (u32, u64), id: u64, payload: &Bytes) -> Option<Self> {
+        let (time, stamped) = payload::timestamp(payload)?;
+        let (record, token, covered) = (DurableRecord::new(id, time), stamped.token, stamped.covered);
+        let leaves = match covered {
+            Covered::Single(id) => return Some(Self { place, record, token, batch: None, single: Some(id) }),
             Covered::Batch { root, leaves } => {
                 let (digests, numbers) = Covered::tree(&leaves);
                 let batch = TimestampBatch::new(&digests).ok()?;
@@ -433,7 +463,7 @@ impl LastStamp {
                 (*batch.root() == root).then(|| (batch, ids.zip(numbers).collect()))?
             }
         };
-        Some(Self { place, token, batch: Some(leaves), single: None })
+        Some(Self { place, record, token, batch: Some(leaves), single: None })
     }
 
     fn stamp_of(&self, id: u64) -> Option<Stamp> {

@@ -70,7 +70,7 @@ pub struct Record {
     pub metadata_only: bool,
 }
 
-/// Proof that a record is on disk. Only the log makes one.
+/// Proof that a record is on disk, or that the configuration wants none. Only the log makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DurableRecord {
     id: u64,

@@ -8,6 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::format::{self, FrameHead, FrameKind};
 use super::storage::AppendFile;
+use crate::crypto::RecordCipher;
 
 /// Pieces of at least this length are written from where they are.
 const SHARED_BYTES_MIN: usize = 8 * 1024;
@@ -124,13 +125,21 @@ impl FrameSink<'_, '_> {
         self.sink.put_shared(bytes)
     }
 
-    /// The first `len` bytes of a file.
-    pub fn put_file(&mut self, file: &File, len: u64) -> io::Result<()> {
+    /// The first `len` bytes of a file, encrypted as this part of a record.
+    pub fn put_file(
+        &mut self,
+        file: &File,
+        len: u64,
+        sealed: Option<(&RecordCipher, u32)>,
+    ) -> io::Result<()> {
         let mut at = 0;
         while at < len {
             let want = usize::try_from(len - at).unwrap_or(usize::MAX).min(COPY_CHUNK_BYTES);
             let mut chunk = vec![0; want];
             file.read_exact_at(&mut chunk, at)?;
+            if let Some((cipher, part)) = sealed {
+                cipher.apply(part, at, &mut chunk).map_err(io::Error::other)?;
+            }
             self.put(&Bytes::from(chunk))?;
             at += want as u64;
         }

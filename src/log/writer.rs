@@ -433,10 +433,12 @@ fn write_message(
     let (start, rest) = record.head(now, document_offset);
     frame.put_slice(&start);
     frame.put_slice(rest);
-    for attachment in &record.attachments {
+    for (part, attachment) in (1..).zip(&record.attachments) {
         match attachment {
             Body::Bytes(bytes) => frame.put(bytes)?,
-            Body::File(file, len) => frame.put_file(file, *len)?,
+            Body::File(file, len) => {
+                frame.put_file(file, *len, record.cipher.as_ref().map(|cipher| (cipher, part)))?;
+            }
         }
     }
     frame.end()

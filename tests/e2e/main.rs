@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod archive;
 mod backend;
 mod backup;
 mod captures;
@@ -20,6 +21,7 @@ mod management;
 mod monitoring;
 mod operation;
 mod outages;
+mod policy;
 mod selection;
 mod service;
 mod setup;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hermod::crypto::{Certificate, DigestAlgorithm, KeyKind, Name, SignatureAlgorithm, ecdsa};
+use hermod::crypto::{Certificate, DigestAlgorithm, KeyKind, Name, RecordKeys, SignatureAlgorithm, ecdsa};
 
 use crate::common::vectors;
 
@@ -156,4 +156,30 @@ fn anchor_fingerprint_and_auth_hash_use_their_digests() {
     let auth = read(root.join("captures/trust/certificates/ss0-auth.der"));
     assert_eq!(DigestAlgorithm::Sha256.digest(auth.der()).as_ref(), auth.sha256());
     assert_eq!(DigestAlgorithm::Sha1.digest(auth.der()).as_ref(), auth.sha1());
+}
+
+/// The official message log's encryption, from the secret to the bytes in its columns.
+#[test]
+fn trap_signature_39_records_are_encrypted_as_the_official_database_holds_them() {
+    let Some(root) = vectors() else { return };
+    let text = std::fs::read_to_string(root.join("messagelog/encryption-derived.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let bytes = |value: &serde_json::Value| {
+        let hex = value.as_str().unwrap();
+        let digits = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap());
+        digits.collect::<Vec<u8>>()
+    };
+    let secret = String::from_utf8(bytes(&expected["ikm_hex"])).unwrap();
+    let name = expected["salt_utf8"].as_str().unwrap();
+    let keys = RecordKeys::parse(&format!("{name} = {secret}\n"), Some(name)).unwrap();
+    let cipher = keys.official().unwrap();
+    assert_eq!(cipher.key_id(), name);
+    for example in expected["examples"].as_array().unwrap() {
+        let (record, plain) = (example["record_id"].as_u64().unwrap(), bytes(&example["plaintext_hex"]));
+        let sealed = match example["attachment_no"].as_u64() {
+            None => cipher.message(record, &plain),
+            Some(number) => cipher.attachment(record, u32::try_from(number).unwrap(), &plain),
+        };
+        assert_eq!(sealed.unwrap(), bytes(&example["ciphertext_hex"]), "{}", example["what"]);
+    }
 }

@@ -13,6 +13,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use self::filter::Filter;
+use crate::appliance::read_record_keys;
 use crate::config::{Config, DEFAULT_FILE};
 use crate::log::{LogError, LogReader, RecordSummary};
 
@@ -94,12 +95,21 @@ pub fn run(args: &LogArgs) -> ExitCode {
 type Failure = Box<dyn std::error::Error>;
 
 fn execute(args: &LogArgs) -> Result<bool, Failure> {
-    let directory = match &args.dir {
-        Some(directory) => directory.clone(),
-        None => Config::load(&args.config)?.log.dir,
+    let (directory, keys) = match &args.dir {
+        // The keys of encrypted records are those of the configuration, where it can be read.
+        Some(directory) => {
+            let config = Config::load(&args.config).ok();
+            (directory.clone(), config.map(|config| read_record_keys(&config.log)).transpose()?.flatten())
+        }
+        None => {
+            let settings = Config::load(&args.config)?.log;
+            let keys = read_record_keys(&settings)?;
+            (settings.dir, keys)
+        }
     };
     let log = LogReader::open(&directory)
-        .map_err(|error| format!("the log in {} cannot be opened: {error}", directory.display()))?;
+        .map_err(|error| format!("the log in {} cannot be opened: {error}", directory.display()))?
+        .with_keys(keys);
     match &args.command {
         Command::Find { filter, limit } => find(&log, filter, limit.unwrap_or(usize::MAX), args.json),
         Command::Show { record, message } => show(&log, *record, *message, args.json),

@@ -3,11 +3,14 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use jiff::tz::TimeZone;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
+use super::encryption::{Encrypting, Encryption};
+use super::entry_buffer::{EntryBuffer, Marks};
 use super::position::Chain;
 use super::{ArchiveError, Step, Watch, name};
 use crate::crypto::DigestAlgorithm;
@@ -18,10 +21,52 @@ use crate::time::UnixTime;
 
 const TEMPORARY_START: &str = ".archive-";
 const TEMPORARY_END: &str = ".part";
+/// What the name of an encrypted archive ends with.
+const ENCRYPTED_END: &str = ".gpg";
+
+/// Where the bytes of an archive go.
+enum Target {
+    File(BufWriter<File>),
+    Encrypting(BufWriter<Encrypting>),
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.write(bytes),
+            Self::Encrypting(process) => process.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.flush(),
+            Self::Encrypting(process) => process.flush(),
+        }
+    }
+}
+
+impl Target {
+    fn finish(mut self) -> io::Result<()> {
+        self.flush()?;
+        match self {
+            Self::File(_) => Ok(()),
+            Self::Encrypting(process) => process.into_inner().map_err(|error| error.into_error())?.finish(),
+        }
+    }
+}
+
+/// For whom an archive is encrypted.
+pub(super) struct Sealing<'a> {
+    pub encryption: &'a Encryption,
+    pub recipients: Vec<String>,
+}
 
 /// An archive under its temporary name.
 pub(super) struct ArchiveFile {
-    zip: ZipWriter<BufWriter<File>>,
+    zip: ZipWriter<EntryBuffer<Target>>,
+    marks: Rc<Marks>,
+    encrypted: bool,
     directory: PathBuf,
     temporary: String,
     linking: LinkingInfo,
@@ -46,12 +91,14 @@ pub(super) struct Finished {
 impl ArchiveFile {
     /// Begins an archive that continues `chain`. `first` is the id of its first record, which names the temporary file:
     /// no record is ever first twice once its archive is complete.
+    #[allow(clippy::too_many_arguments)]
     pub fn create(
         directory: &Path,
         first: u64,
         chain: &Chain,
         time: UnixTime,
         zone: &TimeZone,
+        sealing: Option<&Sealing<'_>>,
         watch: &Watch,
     ) -> Result<Self, ArchiveError> {
         use std::os::unix::fs::OpenOptionsExt;
@@ -60,15 +107,27 @@ impl ArchiveFile {
         let mut options = File::options();
         options.write(true).create(true).truncate(true).mode(0o640);
         let file = watch(Step::CreateFile).and_then(|()| options.open(&path));
-        let file = file.map_err(|error| ArchiveError::file(&path, error))?;
+        let target = file.and_then(|file| match sealing {
+            None => Ok(Target::File(BufWriter::new(file))),
+            Some(Sealing { encryption, recipients }) => {
+                encryption.start(recipients, file).map(|process| Target::Encrypting(BufWriter::new(process)))
+            }
+        });
+        let target = target.map_err(|error| {
+            let _ = std::fs::remove_file(&path);
+            ArchiveError::file(&path, error)
+        })?;
         let linking = LinkingInfo {
             previous_digest: chain.digest.clone(),
             previous_file: chain.file.clone(),
             algorithm: DigestAlgorithm::Sha512,
             links: Vec::new(),
         };
+        let marks = Rc::new(Marks::default());
         Ok(Self {
-            zip: ZipWriter::new(BufWriter::new(file)),
+            zip: ZipWriter::new(EntryBuffer::new(target, Rc::clone(&marks))),
+            marks,
+            encrypted: sealing.is_some(),
             directory: directory.to_owned(),
             temporary,
             linking,
@@ -108,20 +167,25 @@ impl ArchiveFile {
         Ok(())
     }
 
-    /// Completes the archive and makes it durable.
-    pub fn finish(mut self, group: &str, watch: &Watch) -> Result<Finished, ArchiveError> {
+    /// Completes the archive and makes it durable; what cannot be completed is taken away.
+    pub fn finish(self, group: &str, watch: &Watch) -> Result<Finished, ArchiveError> {
+        let path = self.directory.join(&self.temporary);
+        self.complete(group, watch).inspect_err(|_| drop(std::fs::remove_file(path)))
+    }
+
+    fn complete(mut self, group: &str, watch: &Watch) -> Result<Finished, ArchiveError> {
         let path = self.directory.join(&self.temporary);
         let text = self.linking.to_text();
         watch(Step::FinishFile)
             .and_then(|()| self.entry(LINKING_INFO, text.as_bytes(), self.times.1))
             .map_err(|error| self.failed(error))?;
         let digest = self.linking.last_digest().to_owned();
-        let name = name::archive(group, self.times, &digest, &self.zone);
+        let end = if self.encrypted { ENCRYPTED_END } else { "" };
+        let name = name::archive(group, self.times, &digest, &self.zone) + end;
         let sync = || {
-            let mut buffer = self.zip.finish()?;
-            buffer.flush()?;
+            self.zip.finish()?.into_target()?.finish()?;
             watch(Step::SyncFile)?;
-            buffer.get_ref().sync_all()?;
+            File::open(&path)?.sync_all()?;
             File::open(&self.directory)?.sync_all()
         };
         sync().map_err(|error| ArchiveError::file(&path, error))?;
@@ -145,7 +209,10 @@ impl ArchiveFile {
         if let Ok(time) = zip::DateTime::from_date_and_time(year, month, day, hour, minute, second) {
             options = options.last_modified_time(time);
         }
+        let before = self.marks.end();
         self.zip.start_file(name, options)?;
+        // The entry before this one is complete now.
+        self.marks.fix(before);
         self.zip.write_all(content)
     }
 

@@ -6,15 +6,26 @@
 //! archive gets its name. A kill before the second step leaves an unfinished file that is made again, a kill after it an
 //! archive that only wants its name.
 
+mod encryption;
+mod entry_buffer;
 mod file;
 mod name;
+mod pace;
 mod position;
+mod retention;
+mod run;
+mod status;
+#[cfg(feature = "object-store")]
+mod store;
+#[cfg(not(feature = "object-store"))]
+#[path = "store_absent.rs"]
+mod store;
+mod store_status;
 mod task;
 #[cfg(test)]
 mod tests;
 mod transfer;
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,11 +34,18 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use rustix::fs::{FlockOperation, flock};
 
-use self::file::{ArchiveFile, Finished};
+use self::encryption::Encryption;
+pub use self::encryption::encrypt;
+pub use self::pace::Load;
+use self::pace::Pace;
 use self::position::{Moving, Position};
+pub use self::retention::{Cleaned, Retention};
+use self::run::Run;
+pub use self::status::{ArchiveFigures, ArchiveStatus};
+pub use self::store::{ArchiveStore, StoreError};
+pub use self::store_status::{StoreFigures, StoreStatus};
 pub use self::task::{ArchiverTask, Stop, lower_priority};
 use crate::config::{Grouping, Log};
-use crate::limits::ARCHIVE_BATCH_RECORDS;
 use crate::log::{LogError, LogReader};
 use crate::time::UnixTime;
 
@@ -102,38 +120,46 @@ pub struct Archiver {
     grouping: Grouping,
     file_bytes_max: u64,
     transfer_command: Option<String>,
+    encryption: Option<Encryption>,
+    core_percent: u32,
+    status: Arc<ArchiveStatus>,
     zone: TimeZone,
     watch: Watch,
 }
 
-/// Records of one batch by group, and the id behind them.
-struct Plan {
-    groups: BTreeMap<String, Vec<u64>>,
-    next: u64,
-    full: bool,
-}
-
-/// One run under way.
-struct Run<'a> {
-    archiver: &'a Archiver,
-    stop: &'a Stop,
-    position: Position,
-    outcome: ArchiveOutcome,
-    to_transfer: bool,
-}
-
 impl Archiver {
     /// With the settings of the configuration and the time zone of the system.
-    pub fn new(log: LogReader, settings: &Log) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the file that maps members to keys cannot be read.
+    pub fn new(log: LogReader, settings: &Log) -> Result<Self, ArchiveError> {
+        let keys = settings.archive_encryption_keys.clone().unwrap_or_default();
+        let encryption = Encryption::of(settings).map_err(|error| ArchiveError::file(&keys, error))?;
+        Ok(Self {
             log,
             directory: settings.archive_dir.clone(),
             grouping: settings.archive_grouping,
             file_bytes_max: settings.archive_file_bytes_max,
             transfer_command: settings.archive_transfer_command.clone(),
+            encryption,
+            core_percent: settings.archive_core_percent,
+            status: Arc::default(),
             zone: TimeZone::system(),
             watch: Arc::new(|_| Ok(())),
-        }
+        })
+    }
+
+    /// How it goes, also while it runs.
+    pub fn status(&self) -> Arc<ArchiveStatus> {
+        Arc::clone(&self.status)
+    }
+
+    /// What of the keys for archives is not as it should be, each a line.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn key_problems(settings: &Log) -> io::Result<Vec<String>> {
+        Ok(Encryption::of(settings)?.map_or_else(Vec::new, |encryption| encryption.problems()))
     }
 
     /// Archives every record up to the first that waits for a time-stamp, in the order of their ids. One record at a time
@@ -142,6 +168,34 @@ impl Archiver {
     /// # Errors
     /// When the log cannot be read, an archive or the position not be written, or another process is at it.
     pub fn run(&self, now: UnixTime, stop: &Stop) -> Result<ArchiveOutcome, ArchiveError> {
+        self.run_beside(now, stop, None)
+    }
+
+    /// The same beside messages that go first.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_beside(
+        &self,
+        now: UnixTime,
+        stop: &Stop,
+        load: Option<&dyn Load>,
+    ) -> Result<ArchiveOutcome, ArchiveError> {
+        let outcome = self.run_all(now, stop, load);
+        match &outcome {
+            Ok(_) if !stop.is_set() => self.status.succeeded(now),
+            Ok(_) | Err(ArchiveError::Busy) => {}
+            Err(_) => self.status.failed(),
+        }
+        outcome
+    }
+
+    fn run_all(
+        &self,
+        now: UnixTime,
+        stop: &Stop,
+        load: Option<&dyn Load>,
+    ) -> Result<ArchiveOutcome, ArchiveError> {
         let log = self.log.directory();
         let _lock = lock(log)?;
         fs::create_dir_all(&self.directory).map_err(|error| ArchiveError::file(&self.directory, error))?;
@@ -150,7 +204,8 @@ impl Archiver {
         file::remove_unfinished(&self.directory)
             .map_err(|error| ArchiveError::file(&self.directory, error))?;
         let outcome = ArchiveOutcome::default();
-        let mut run = Run { archiver: self, stop, position, outcome, to_transfer: moved };
+        let pace = Pace::new(load, self.core_percent);
+        let mut run = Run { archiver: self, stop, pace, position, outcome, to_transfer: moved };
         while run.batch()? {}
         if !stop.is_set() {
             run.position.last_run_ms = now.millis();
@@ -177,170 +232,6 @@ impl Archiver {
         (self.watch)(Step::SyncDirectory)?;
         File::open(&moving.directory)?.sync_all()
     }
-}
-
-impl Run<'_> {
-    /// Archives one batch. Whether there may be another.
-    fn batch(&mut self) -> Result<bool, ArchiveError> {
-        // A batch that a kill interrupted is finished in the grouping in which it was begun.
-        let begun = name::grouping(&self.position.grouping).filter(|_| self.position.is_within_batch());
-        let grouping = begun.unwrap_or(self.archiver.grouping);
-        self.position.grouping = name::word(grouping).to_owned();
-        let plan = self.plan(grouping)?;
-        let mut next = plan.next;
-        for (group, ids) in &plan.groups {
-            match self.group(group, ids)? {
-                Reached::End => {}
-                Reached::Waiting(id) => next = next.min(id),
-                Reached::Stopped => return Ok(false),
-            }
-        }
-        if next <= self.position.done_below {
-            return Ok(false);
-        }
-        self.position.done_below = next;
-        if plan.full && next == plan.next {
-            self.position.save(self.archiver.log.directory(), &self.archiver.watch)?;
-            return Ok(true);
-        }
-        // The end of the run saves it.
-        Ok(false)
-    }
-
-    fn plan(&mut self, grouping: Grouping) -> Result<Plan, ArchiveError> {
-        let log = &self.archiver.log;
-        let ids = log.ids_from(self.position.done_below, ARCHIVE_BATCH_RECORDS)?;
-        let full = ids.len() == ARCHIVE_BATCH_RECORDS;
-        let mut plan = Plan { groups: BTreeMap::new(), next: self.position.done_below, full };
-        if grouping == Grouping::None {
-            plan.next = ids.last().map_or(plan.next, |id| id + 1);
-            plan.groups.insert(String::new(), ids);
-            return Ok(plan);
-        }
-        for id in ids {
-            match log.summary(id) {
-                Ok(summary) if !summary.stamped => {
-                    plan.full = false;
-                    break;
-                }
-                Ok(summary) => {
-                    plan.groups.entry(name::group(grouping, &summary.client)).or_default().push(id);
-                }
-                Err(error) => self.leave_out(id, error)?,
-            }
-            plan.next = id + 1;
-        }
-        Ok(plan)
-    }
-
-    /// Archives these records of one group, as far as they are not archived.
-    fn group(&mut self, group: &str, ids: &[u64]) -> Result<Reached, ArchiveError> {
-        let archiver = self.archiver;
-        let done_below = self.position.groups.get(group).map_or(0, |chain| chain.done_below);
-        let ids: Vec<u64> = ids.iter().copied().filter(|id| *id >= done_below).collect();
-        let (mut open, mut reached) = (None::<ArchiveFile>, Reached::End);
-        let mut last = done_below;
-        for (id, record) in archiver.log.read_each(ids) {
-            if self.stop.is_set() {
-                reached = Reached::Stopped;
-                break;
-            }
-            let record = match record {
-                Ok(record) if record.stamp.is_none() => {
-                    reached = Reached::Waiting(id);
-                    break;
-                }
-                Ok(record) => record,
-                Err(error) => {
-                    self.leave_out(id, error)?;
-                    continue;
-                }
-            };
-            let container = match record.container() {
-                Ok(container) => container.to_bytes(record.summary.time),
-                Err(error) => {
-                    self.note_left_out(id, error.text());
-                    continue;
-                }
-            };
-            let file = match &mut open {
-                Some(file) => file,
-                None => {
-                    let chain = self.position.groups.entry(group.to_owned()).or_default();
-                    let (time, directory) = (record.summary.time, &archiver.directory);
-                    let file =
-                        ArchiveFile::create(directory, id, chain, time, &archiver.zone, &archiver.watch)?;
-                    open.insert(file)
-                }
-            };
-            file.add(&record, &container, &archiver.watch)?;
-            last = id + 1;
-            if file.container_bytes() > archiver.file_bytes_max
-                && let Some(full) = open.take()
-            {
-                self.close(full, group, last)?;
-            }
-        }
-        match open {
-            Some(file) if reached == Reached::Stopped => file.discard(),
-            Some(file) => self.close(file, group, last)?,
-            None => {}
-        }
-        Ok(reached)
-    }
-
-    fn close(&mut self, file: ArchiveFile, group: &str, done_below: u64) -> Result<(), ArchiveError> {
-        let archiver = self.archiver;
-        let Finished { temporary, name, digest, containers } = file.finish(group, &archiver.watch)?;
-        let chain = self.position.groups.entry(group.to_owned()).or_default();
-        chain.digest = digest;
-        chain.file = name.clone();
-        chain.done_below = done_below;
-        let moving = Moving { directory: archiver.directory.clone(), from: temporary, to: name };
-        self.position.moving = Some(moving.clone());
-        self.position.save(archiver.log.directory(), &archiver.watch)?;
-        let path = archiver.directory.join(&moving.to);
-        archiver.rename(&moving).map_err(|error| ArchiveError::file(&path, error))?;
-        tracing::info!(file = %path.display(), containers, "archive finished");
-        self.outcome.records += containers;
-        self.outcome.files.push(path);
-        self.to_transfer = true;
-        self.transfer();
-        Ok(())
-    }
-
-    /// A record that cannot be read is no reason to archive nothing after it; a disk that cannot be read is.
-    fn leave_out(&mut self, id: u64, error: LogError) -> Result<(), ArchiveError> {
-        match error {
-            LogError::Io(_) | LogError::NotFound { .. } => Err(error.into()),
-            error => {
-                self.note_left_out(id, &error.to_string());
-                Ok(())
-            }
-        }
-    }
-
-    fn note_left_out(&mut self, id: u64, reason: &str) {
-        tracing::error!(id, reason, "a record cannot be archived; its segment will not be removed");
-        self.position.leave_out(id);
-        self.outcome.left_out.push(id);
-    }
-
-    fn transfer(&mut self) {
-        if let Some(command) = self.archiver.transfer_command.as_ref().filter(|_| self.to_transfer) {
-            self.to_transfer = !transfer::run(command, self.stop);
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reached {
-    /// All are archived or left out.
-    End,
-    /// This one waits for a time-stamp.
-    Waiting(u64),
-    /// The run was told to stop.
-    Stopped,
 }
 
 /// One archiver at a time; the system gives the lock back when the process ends in any way.

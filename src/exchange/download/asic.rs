@@ -1,12 +1,14 @@
 //! `GET /asic`: the evidence of a message, as containers (`transport.md` 7.4, `signature.md` 6.5).
 
 use std::io::{Cursor, Write};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::query::Query;
+use crate::control::archive;
 use crate::exchange::answer;
 use crate::exchange::client_authentication::authenticate_client;
 use crate::exchange::context::Worker;
@@ -60,9 +62,9 @@ async fn steps(
             return Err((400, "More than one signed document found: the query id is not unique".into()));
         }
         let record = records.first().ok_or((404, "No signed documents found".to_string()))?;
-        let disposition = attachment(&record.container_file_name());
+        let name = record.container_file_name();
         let bytes = container(record).map_err(|error| failed(error.to_string()))?;
-        return Ok(("application/vnd.etsi.asic-e+zip", disposition, bytes));
+        return encrypted(worker, &asked, "application/vnd.etsi.asic-e+zip", name, bytes).await;
     }
     let bytes = bundle(&records).map_err(|error| failed(error.to_string()))?;
     let suffix = match asked.direction {
@@ -70,7 +72,27 @@ async fn steps(
         Some(Direction::Request) => "-request",
         Some(Direction::Response) => "-response",
     };
-    Ok(("application/zip", attachment(&format!("{}{suffix}.zip", encoded_query_id(&asked.query_id))), bytes))
+    let name = format!("{}{suffix}.zip", encoded_query_id(&asked.query_id));
+    encrypted(worker, &asked, "application/zip", name, bytes).await
+}
+
+/// What is downloaded, encrypted where archives are.
+async fn encrypted(
+    worker: &Worker,
+    asked: &Asked,
+    content_type: &'static str,
+    name: String,
+    bytes: Vec<u8>,
+) -> Result<(&'static str, String, Vec<u8>), Refused> {
+    if !worker.shared.config.log.archive_encryption {
+        return Ok((content_type, attachment(&name), bytes));
+    }
+    let (config, member) = (Arc::clone(&worker.shared.config), asked.client.member());
+    let task = worker.shared.control.spawn_blocking(move || archive::encrypt(&config.log, &member, &bytes));
+    let failed = |error: String| (500, format!("the answer could not be encrypted: {error}"));
+    let bytes = task.await.map_err(|error| failed(error.to_string()))?;
+    let bytes = bytes.map_err(|error| failed(error.to_string()))?;
+    Ok(("application/octet-stream", attachment(&format!("{name}.gpg")), bytes))
 }
 
 fn client_id(query: &Query) -> Result<ClientId, Refused> {

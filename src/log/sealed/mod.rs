@@ -144,6 +144,13 @@ impl Sealed {
         Ok(found)
     }
 
+    /// Message records with an id of at least `id`.
+    pub fn messages_from(&self, id: u64) -> io::Result<u64> {
+        let opened = self.opened()?;
+        let mut rows = Pages::new(&opened, &self.head, self.head.rows, ROW_BYTES);
+        Ok(self.head.messages() - rows.partition_point(|row| Row::parse(row).id < id)?)
+    }
+
     /// Shows every row.
     pub fn each_row(&self, mut visit: impl FnMut(&Row)) -> io::Result<()> {
         let opened = self.opened()?;

@@ -4,6 +4,7 @@ mod durability;
 mod faults;
 mod recovery;
 mod sealed;
+mod sealing;
 mod search;
 mod stamping;
 mod volume;

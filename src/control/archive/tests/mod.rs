@@ -1,3 +1,8 @@
+mod disk_full;
+mod encrypted;
+mod retention;
+mod volume;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -26,14 +31,22 @@ fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 fn open(directory: &Path) -> LogHandle {
+    open_with(directory, 1 << 30)
+}
+
+fn open_with(directory: &Path, segment_bytes_max: u64) -> LogHandle {
     let server = SecurityServerId::new("LAB", "GOV", "100", "ss0").unwrap();
-    let config = LogConfig::new(directory.to_owned(), server);
+    let config = LogConfig { segment_bytes_max, ..LogConfig::new(directory.to_owned(), server) };
     let log = LogHandle::open(config, Arc::new(ManualClock::new(NOW))).unwrap();
     log.timestamp_status().set_provider_configured(true);
     log
 }
 
 fn append(log: &LogHandle, number: usize) {
+    try_append(log, number).unwrap();
+}
+
+fn try_append(log: &LogHandle, number: usize) -> Result<(), XRoadError> {
     let (member, subsystem) = [("100", "a"), ("200", "a"), ("100", "b")][number % 3];
     let bytes = |what: &str| Bytes::from(format!("{what} {}", number / 3));
     let signature = SignatureData {
@@ -53,7 +66,7 @@ fn append(log: &LogHandle, number: usize) {
         attachments: Vec::new(),
         metadata_only: false,
     };
-    block_on(log.append(record)).unwrap();
+    block_on(log.append(record)).map(drop)
 }
 
 fn stamp(log: &LogHandle) {
@@ -76,6 +89,9 @@ fn archiver(folder: &Path, grouping: Grouping, file_bytes_max: u64) -> Archiver 
         grouping,
         file_bytes_max,
         transfer_command: None,
+        encryption: None,
+        core_percent: 100,
+        status: Arc::default(),
         zone: TimeZone::UTC,
         watch: Arc::new(|_| Ok(())),
     }
