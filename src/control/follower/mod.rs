@@ -5,7 +5,7 @@
 
 mod records;
 mod stamps;
-#[cfg(all(test, feature = "test-servers"))]
+#[cfg(all(test, feature = "postgresql"))]
 mod tests;
 
 use std::sync::Arc;
