@@ -5,7 +5,7 @@
 
 mod records;
 mod stamps;
-#[cfg(all(test, feature = "postgresql"))]
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

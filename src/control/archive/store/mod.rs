@@ -6,7 +6,8 @@
 
 mod connector;
 mod notes;
-#[cfg(all(test, feature = "test-servers"))]
+#[cfg(test)]
+#[cfg(feature = "test-servers")]
 mod tests;
 
 use std::fs::{self, File};

@@ -112,7 +112,8 @@ fn record(number: usize) -> Record {
             hash_chain: Some(Bytes::from("c".repeat(900))),
         },
         direction: if number.is_multiple_of(2) { Direction::Request } else { Direction::Response },
-        client: ClientId::new("LAB", "GOV", "100", Some(if number % 3 == 0 { "a" } else { "b" })).unwrap(),
+        client: ClientId::new("LAB", "GOV", "100", Some(if number.is_multiple_of(3) { "a" } else { "b" }))
+            .unwrap(),
         consumer: None,
         service: None,
         x_request_id: None,
