@@ -102,13 +102,22 @@ fn restore(args: &RestoreArgs) -> Result<(), Failure> {
         put(path, bytes, differs(path, bytes))?;
     }
     if whole {
-        begin_behind(&config.log.dir, manifest.log_last_id, RECORD_IDS_SKIPPED)?;
+        let present = match config.log.dir.is_dir() {
+            true => LogReader::open(&config.log.dir)?.last_id(),
+            false => 0,
+        };
+        begin_behind(&config.log.dir, present, manifest.log_last_id, RECORD_IDS_SKIPPED)?;
     }
     let details = serde_json::json!({
         "made": manifest.made, "version": manifest.version, "files": files.len(), "whole": whole,
     });
     super::audit::note(&config, "restore", details);
     super::ownership::hand_over(&config.root);
+    for (path, _) in files.iter().filter(|(path, _)| !path.starts_with(&config.root)) {
+        let is_written =
+            *path == config.audit || *path == config.registry || path.starts_with(&config.log.dir);
+        super::ownership::share(&config.root, path, is_written);
+    }
     say!("{} files of the backup of {} restored; next: hermod check", files.len(), manifest.made);
     Ok(())
 }
@@ -196,18 +205,35 @@ fn put(path: &Path, bytes: &[u8], set_aside: bool) -> Result<(), Failure> {
     if let Some(folder) = path.parent() {
         std::fs::DirBuilder::new().recursive(true).mode(0o750).create(folder).map_err(failed)?;
     }
-    if set_aside {
-        std::fs::rename(path, beside(".before-restore")).map_err(failed)?;
-        // The write-ahead log of a database belongs to the one that was there.
-        for ending in ["-wal", "-shm"] {
-            let _ = std::fs::rename(beside(ending), beside(&format!("{ending}.before-restore")));
+    // What an earlier restore has set aside stays.
+    let free = |ending: &str| {
+        let numbered = (1..).map(|number| match number {
+            1 => beside(&format!("{ending}.before-restore")),
+            number => beside(&format!("{ending}.before-restore-{number}")),
+        });
+        numbered.into_iter().find(|name| !name.exists())
+    };
+    if set_aside && let Some(name) = free("") {
+        std::fs::rename(path, name).map_err(failed)?;
+    }
+    // The write-ahead log of a database belongs to the one that was there.
+    for ending in ["-wal", "-shm"] {
+        if beside(ending).exists()
+            && let Some(name) = free(ending)
+        {
+            std::fs::rename(beside(ending), name).map_err(failed)?;
         }
     }
     let part = beside(".part");
+    // Never what somebody else has put there, be it a link.
+    let _ = std::fs::remove_file(&part);
     let mut options = std::fs::OpenOptions::new();
-    let mut opened =
-        options.write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(failed)?;
+    let mut opened = options.write(true).create_new(true).mode(0o600).open(&part).map_err(failed)?;
     opened.write_all(bytes).map_err(failed)?;
     opened.sync_all().map_err(failed)?;
-    Ok(std::fs::rename(&part, path).map_err(failed)?)
+    std::fs::rename(&part, path).map_err(failed)?;
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    }
+    Ok(())
 }

@@ -5,21 +5,19 @@ use std::path::Path;
 
 const FILE: &str = "begin-behind";
 
-/// Makes the ids of the log in `directory` go on `skip` behind `last_id`, unless segments are there. 0 as `last_id` needs
-/// nothing.
+/// Makes the ids of the log in `directory` go on `skip` behind `last_id`, unless it has come so far: `present` is the last id
+/// that is there. What is there of an older log must not lead to ids that were given before.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn begin_behind(directory: &Path, last_id: u64, skip: u64) -> io::Result<()> {
-    let has_segments = std::fs::read_dir(directory).into_iter().flatten().flatten().any(|entry| {
-        let name = entry.file_name();
-        name.to_string_lossy().starts_with("segment-")
-    });
-    if last_id == 0 || has_segments {
+pub fn begin_behind(directory: &Path, present: u64, last_id: u64, skip: u64) -> io::Result<()> {
+    if last_id <= present {
         return Ok(());
     }
     std::fs::create_dir_all(directory)?;
-    std::fs::write(directory.join(FILE), format!("{}\n", last_id.saturating_add(skip)))
+    std::fs::write(directory.join(FILE), format!("{}\n", last_id.saturating_add(skip)))?;
+    std::fs::File::open(directory.join(FILE))?.sync_all()?;
+    std::fs::File::open(directory)?.sync_all()
 }
 
 /// The id behind which the first record must be; 0 when nothing was lost. An unreadable file is an error: guessing would use
@@ -42,13 +40,14 @@ mod tests {
     fn a_lost_log_begins_behind_what_it_had() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        begin_behind(&log, 0, 100).unwrap();
+        begin_behind(&log, 0, 0, 100).unwrap();
         assert_eq!(floor(&log).unwrap(), 0);
-        begin_behind(&log, 7, 100).unwrap();
+        begin_behind(&log, 0, 7, 100).unwrap();
         assert_eq!(floor(&log).unwrap(), 107);
-        std::fs::write(log.join("segment-0000000001.log"), b"").unwrap();
-        begin_behind(&log, 9, 100).unwrap();
-        assert_eq!(floor(&log).unwrap(), 107);
+        begin_behind(&log, 9, 9, 100).unwrap();
+        assert_eq!(floor(&log).unwrap(), 107, "it has come so far");
+        begin_behind(&log, 8, 9, 100).unwrap();
+        assert_eq!(floor(&log).unwrap(), 109, "what is there is older");
         std::fs::write(log.join(FILE), b"?").unwrap();
         assert!(floor(&log).is_err());
     }
