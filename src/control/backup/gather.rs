@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Backup, BackupError, FORMAT, Manifest};
 use crate::config::{Config, Pin, Token};
@@ -54,6 +54,7 @@ pub async fn gather(config: &Config, file: &Path, now: UnixTime) -> Result<Gathe
     if config.registry.exists() {
         files.insert("registry.sqlite".into(), registry(&config.registry).await?);
     }
+    notices.extend(elsewhere(config));
     let audit = AuditLog::new(&config.audit);
     let audited = |error: &dyn std::fmt::Display| BackupError::about(&"audit log", error);
     let lines = audit.snapshot().map_err(|error| audited(&error))?;
@@ -72,6 +73,23 @@ pub async fn gather(config: &Config, file: &Path, now: UnixTime) -> Result<Gathe
         files: hashes,
     };
     Ok(Gathered { backup: Backup { manifest, files }, notices })
+}
+
+/// Secrets and keys that the configuration names and the operator keeps: without them evidence or a service is lost.
+fn elsewhere(config: &Config) -> impl Iterator<Item = String> {
+    let log = &config.log;
+    let gpg_home = log.archive_encryption.then(|| log.archive_gpg_home.clone());
+    let named = [
+        ("the keys of encrypted log records, without which nobody reads them,", log.encryption_keys.clone()),
+        ("the OpenPGP keys of archives", gpg_home),
+        ("the list of members' OpenPGP keys", log.archive_encryption_keys.clone()),
+        ("the secret of the object store", config.archive_store.secret_key_file.clone()),
+        ("the password of the database", config.follow_postgresql.password_file.clone()),
+    ];
+    let said = |(what, path): (&str, Option<PathBuf>)| {
+        path.map(|path| format!("{what} are kept at {}: not in this backup", path.display()))
+    };
+    named.into_iter().filter_map(said)
 }
 
 type Files = BTreeMap<String, Vec<u8>>;
