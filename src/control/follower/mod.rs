@@ -22,6 +22,7 @@ use crate::log::{LogError, LogReader};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After a failure it is tried again after this, then after twice as much.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
+const CONNECT_LONGEST: Duration = Duration::from_secs(30);
 const RETRY_LONGEST: Duration = Duration::from_secs(60);
 const SCHEMA: &str = include_str!("schema.sql");
 /// How far it has come, beside the official tables.
@@ -132,7 +133,9 @@ impl Follower {
     /// # Errors
     /// When the database is away, or is that of another log.
     pub async fn connect(&self) -> Result<PgConnection, FollowError> {
-        let mut database = PgConnection::connect_with(&self.options).await?;
+        let connected =
+            tokio::time::timeout(CONNECT_LONGEST, PgConnection::connect_with(&self.options)).await;
+        let mut database = connected.map_err(|_| sqlx::Error::PoolTimedOut)??;
         let mut transaction = database.begin().await?;
         // Two servers that start at once must not both make them.
         transaction.execute("SELECT pg_advisory_xact_lock(8472651)").await?;
@@ -150,10 +153,18 @@ impl Follower {
             }
             transaction.execute(POSITION).await?;
         }
+        let known = sqlx::query("SELECT server, next_id FROM hermod_follower")
+            .fetch_optional(&mut *transaction)
+            .await?;
         let known =
-            sqlx::query("SELECT server FROM hermod_follower").fetch_optional(&mut *transaction).await?;
-        match known.map(|row| row.try_get::<String, _>(0)).transpose()? {
-            Some(server) if server != self.server => return Err(FollowError::Other(server)),
+            known.map(|row| Ok::<_, sqlx::Error>((row.try_get::<String, _>(0)?, row.try_get::<i64, _>(1)?)));
+        let last = self.log.last_id();
+        match known.transpose()? {
+            Some((server, _)) if server != self.server => return Err(FollowError::Other(server)),
+            // Its next records would count as followed, and nobody would keep them for it.
+            Some((server, next)) if last > 0 && next.unsigned_abs() > last + 1 => {
+                return Err(FollowError::Other(format!("a log of {server} that has come to record {next}")));
+            }
             Some(_) => {}
             None => {
                 let insert = sqlx::query("INSERT INTO hermod_follower VALUES ($1, 0)").bind(&self.server);
