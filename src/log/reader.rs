@@ -222,6 +222,11 @@ impl LogReader {
         self.with_catalog(Catalog::counts)
     }
 
+    /// Whether a record without a time-stamp will get one; not when its signature document is damaged.
+    pub fn waits_for_stamp(&self, id: u64) -> bool {
+        self.with_catalog(|catalog| catalog.unstamped().contains(id))
+    }
+
     /// Damaged places that were stepped over when the log was opened.
     pub fn damages(&self) -> Vec<Damage> {
         self.with_catalog(|catalog| catalog.damages().to_vec())

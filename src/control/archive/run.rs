@@ -68,9 +68,13 @@ impl Run<'_> {
         }
         for id in ids {
             match log.summary(id) {
-                Ok(summary) if !summary.stamped => {
+                Ok(summary) if !summary.stamped && log.waits_for_stamp(id) => {
                     plan.full = false;
                     break;
+                }
+                // It may have got one meanwhile.
+                Ok(summary) if !summary.stamped && !log.summary(id)?.stamped => {
+                    self.note_left_out(id, "it has no time-stamp and will get none");
                 }
                 Ok(summary) => {
                     plan.groups.entry(name::group(grouping, &summary.client)).or_default().push(id);
