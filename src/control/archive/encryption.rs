@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::config::{Grouping, Log};
 use crate::limits::ARCHIVE_GPG_SECS_MAX;
 use crate::message::MemberId;
@@ -134,6 +136,9 @@ pub fn encrypt(settings: &Log, member: &MemberId, bytes: &[u8]) -> io::Result<Ve
     Ok(encrypted)
 }
 
+/// `PIPE_BUF` of Linux.
+const PIPE_BYTES_MIN: usize = 4096;
+
 /// An encryption under way: takes the bytes of an archive.
 #[derive(Debug)]
 pub(super) struct Encrypting {
@@ -170,6 +175,12 @@ impl Encrypting {
 impl Write for Encrypting {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Some(input) = &mut self.input else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        // A pipe that is ready takes so many bytes without waiting.
+        let bytes = bytes.get(..PIPE_BYTES_MIN).unwrap_or(bytes);
+        let limit = Timespec { tv_sec: ARCHIVE_GPG_SECS_MAX.cast_signed(), tv_nsec: 0 };
+        if poll(&mut [PollFd::new(input, PollFlags::OUT)], Some(&limit))? == 0 {
+            return Err(io::Error::other("gpg does not go on"));
+        }
         match input.write(bytes) {
             // Why it ended says more than that it ended.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
