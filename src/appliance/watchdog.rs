@@ -34,6 +34,7 @@ impl Watchdog {
         control: &tokio::runtime::Handle,
     ) -> Option<Self> {
         let interval = interval.filter(|_| notifier.is_heard())?;
+        notifier.watchdog_within(interval);
         let plane = Arc::new(AtomicU64::new(0));
         let counted = Arc::downgrade(&plane);
         control.spawn(async move {

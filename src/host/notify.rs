@@ -71,6 +71,11 @@ impl Notifier {
         self.send(&format!("EXTEND_TIMEOUT_USEC={}", by.as_micros()));
     }
 
+    /// From now on [`Self::watchdog`] is wanted within this time.
+    pub fn watchdog_within(&self, interval: Duration) {
+        self.send(&format!("WATCHDOG_USEC={}", interval.as_micros()));
+    }
+
     /// All is well at this moment.
     pub fn watchdog(&self) {
         self.send("WATCHDOG=1");

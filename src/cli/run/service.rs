@@ -283,6 +283,10 @@ impl Service {
         self.tell(format!("hands over to version {version}"));
         tracing::info!(version, "handing over");
         let (sockets, config) = (appliance.sockets(), appliance.config().clone());
+        // Between the last exchange here and the first there nothing moves; the successor sets its own interval again.
+        if let Some(interval) = watchdog_interval() {
+            self.notifier.watchdog_within(interval + 2 * CLOSING_MAX);
+        }
         appliance.stop();
         match successor.go(&self.notifier) {
             Ok(pid) => Ok(Ended::Gone(format!("version {version} has taken over as process {pid}"))),
