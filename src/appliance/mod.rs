@@ -162,7 +162,8 @@ impl Preparation {
     pub fn start(self, mut held: Held) -> Result<Appliance, StartError> {
         let Self { config, clock, filter, control, trust, health, registry, signer, internal, .. } = self;
         let (spools, cage, bounds) = (self.spools, self.cage, self.bounds);
-        let (admin_socket, sockets) = (ports::admin(&config, &mut held), ports::of(&config, &mut held));
+        let ((admin_socket, admin_name), sockets) =
+            (ports::admin(&config, &mut held), ports::of(&config, &mut held));
         held.all_taken()?;
         // Whoever holds sockets has clients waiting in them.
         let hurry = sockets.iter().any(ports::Port::is_held);
@@ -228,6 +229,7 @@ impl Preparation {
             workers,
             names,
             admin,
+            admin_name,
             control,
             log,
             signer,
@@ -245,8 +247,9 @@ impl Preparation {
 pub struct Appliance {
     workers: Workers,
     /// Of each listener of the workers.
-    names: Vec<&'static str>,
+    names: Vec<String>,
     admin: admin::AdminPorts,
+    admin_name: String,
     control: tokio::runtime::Runtime,
     log: LogHandle,
     signer: SignerHandle,
@@ -348,12 +351,12 @@ impl Appliance {
     /// All listening sockets once more, for a successor: from the end of this server on connections wait in them.
     pub fn sockets(&self) -> Vec<(String, TcpListener)> {
         let of_workers = self.names.iter().zip(self.workers.duplicate_sockets());
-        let named = |(name, sockets): (&&'static str, Vec<TcpListener>)| {
-            let name = (*name).to_owned();
+        let named = |(name, sockets): (&String, Vec<TcpListener>)| {
+            let name = name.clone();
             sockets.into_iter().map(move |socket| (name.clone(), socket))
         };
         let mut all: Vec<_> = of_workers.flat_map(named).collect();
-        all.extend(self.admin.duplicate().map(|socket| (ports::ADMIN.to_owned(), socket)));
+        all.extend(self.admin.duplicate().map(|socket| (self.admin_name.clone(), socket)));
         all
     }
 

@@ -9,11 +9,11 @@ use super::{InternalTls, tls};
 use crate::config::Config;
 use crate::control::SharedTrust;
 use crate::exchange::Authentication;
-use crate::host::Held;
+use crate::host::{Held, own};
 use crate::worker::{ListenerConfig, ListenerSource, Role};
 
 /// Names of sockets, as `FileDescriptorName=` of a unit says them.
-pub(super) const ADMIN: &str = "admin";
+const ADMIN: &str = "admin";
 const SERVER: &str = "server";
 const OCSP: &str = "ocsp";
 const CONSUMER_HTTP: &str = "consumer-http";
@@ -25,6 +25,8 @@ pub(super) struct Port {
     name: &'static str,
     address: SocketAddr,
     held: Vec<TcpListener>,
+    /// Opened by this server, or by the one before it, not by the service manager.
+    is_own: bool,
 }
 
 impl Port {
@@ -45,22 +47,30 @@ pub(super) fn of(config: &Config, held: &mut Held) -> Vec<Port> {
         (CONSUMER_HTTPS, listen.consumer_https),
     ];
     let taken = configured.into_iter().filter_map(|(name, address)| Some((name, address?)));
-    taken.map(|(name, address)| Port { name, address, held: held.take(name, address) }).collect()
+    taken.map(|(name, address)| take(name, address, held)).collect()
 }
 
-/// Takes what is held for the admin port.
-pub(super) fn admin(config: &Config, held: &mut Held) -> Option<TcpListener> {
-    held.take(ADMIN, config.admin.listen?).into_iter().next()
+fn take(name: &'static str, address: SocketAddr, held: &mut Held) -> Port {
+    let given = held.take(name, address);
+    let is_own = given.is_empty();
+    Port { name, address, held: if is_own { held.take_own(name, address) } else { given }, is_own }
 }
 
-/// What the workers serve, by name.
+/// Takes what is held for the admin port; and the name under which a successor gets it.
+pub(super) fn admin(config: &Config, held: &mut Held) -> (Option<TcpListener>, String) {
+    let port = config.admin.listen.map(|address| take(ADMIN, address, held));
+    let name = if port.as_ref().is_none_or(|port| port.is_own) { own(ADMIN) } else { ADMIN.to_owned() };
+    (port.and_then(|port| port.held.into_iter().next()), name)
+}
+
+/// What the workers serve, by the names under which a successor gets the sockets.
 pub(super) fn listeners(
     config: &Config,
     ports: Vec<Port>,
     authentication: &Arc<ArcSwapOption<Authentication>>,
     trust: &SharedTrust,
     internal: Option<&InternalTls>,
-) -> Vec<(&'static str, ListenerConfig)> {
+) -> Vec<(String, ListenerConfig)> {
     let mut listeners = Vec::new();
     for port in ports {
         let (role, tls) = match port.name {
@@ -79,7 +89,8 @@ pub(super) fn listeners(
                 tracing::warn!(name, %address, %configured, "the socket that is held is on another port; it is served");
             }
             let listener = ListenerConfig { address, role, tls: tls.clone(), source };
-            listeners.push((port.name, listener));
+            let name = if port.is_own { own(port.name) } else { port.name.to_owned() };
+            listeners.push((name, listener));
         }
     }
     listeners

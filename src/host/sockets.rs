@@ -94,12 +94,21 @@ impl Held {
         self.0.extract_if(.., on_port).map(|(_, socket)| socket).collect()
     }
 
-    /// Ends the giving out.
+    /// The sockets that the process before has opened by itself for a name ([`own`]), if they are on this very address.
+    pub fn take_own(&mut self, name: &str, address: SocketAddr) -> Vec<TcpListener> {
+        let own = own(name);
+        let is_it = |(name, socket): &mut (String, TcpListener)| {
+            *name == own && socket.local_addr().is_ok_and(|bound| bound == address)
+        };
+        self.0.extract_if(.., is_it).map(|(_, socket)| socket).collect()
+    }
+
+    /// Ends the giving out. What the process before has opened by itself may be left: the configuration wants it no more.
     ///
     /// # Errors
     /// A socket was not taken: whoever connects to it would wait for ever.
     pub fn all_taken(&self) -> Result<(), HeldError> {
-        match self.0.first() {
+        match self.0.iter().find(|(name, _)| !name.starts_with(OWN)) {
             None => Ok(()),
             Some((name, socket)) => {
                 let address = socket.local_addr().map(|address| address.to_string()).unwrap_or_default();
@@ -107,6 +116,14 @@ impl Held {
             }
         }
     }
+}
+
+const OWN: &str = "own-";
+
+/// The name of a socket that a server has opened by itself, when it passes it to its successor: whether it is wanted is
+/// for the successor's configuration to say, while what the service manager holds is served in any case.
+pub fn own(name: &str) -> String {
+    format!("{OWN}{name}")
 }
 
 // `None` when the descriptor is not open.
@@ -179,6 +196,17 @@ mod tests {
         assert!(held.take("ocsp", at).is_empty());
         assert_eq!(held.take("ocsp", ct).len(), 1);
         assert!(held.is_empty() && held.all_taken().is_ok());
+    }
+
+    #[test]
+    fn own_sockets_are_taken_where_they_are_still_wanted() {
+        let mut held = Held::default();
+        let ((a, at), (b, bt)) = (listener(), listener());
+        held.push(&own("server"), a.into()).unwrap();
+        held.push(&own("ocsp"), b.into()).unwrap();
+        assert!(held.take("server", at).is_empty() && held.take_own("server", bt).is_empty());
+        assert_eq!(held.take_own("server", at).len(), 1);
+        assert!(held.all_taken().is_ok(), "the other one is wanted no more");
     }
 
     #[test]
