@@ -84,16 +84,18 @@ impl LogReader {
             }
             return Ok(());
         }
-        for sealed in self.with_catalog(|catalog| catalog.sealed_from(0)) {
+        // At one moment: a segment that is sealed meanwhile must not be in neither.
+        let (sealed, live) = self.with_catalog(|catalog| {
+            let rows = |live: &Live| live.rows_from(0, usize::MAX);
+            let live: Vec<(u32, Vec<Row>)> = catalog.lives().map(|live| (live.number, rows(live))).collect();
+            (catalog.sealed_from(0), live)
+        });
+        for sealed in sealed {
             let rows = self.sealed(&sealed, |sealed| rows(sealed, query))?;
             if self.show(sealed.head.number, &rows, query, &mut visit).is_break() {
                 return Ok(());
             }
         }
-        let live: Vec<(u32, Vec<Row>)> = self.with_catalog(|catalog| {
-            let rows = |live: &Live| live.rows_from(0, usize::MAX);
-            catalog.lives().map(|live| (live.number, rows(live))).collect()
-        });
         for (number, mut rows) in live {
             rows.retain(|row| query.is_in_time(row.time_ms) && query.is_in_direction(row.is_response));
             if self.show(number, &rows, query, &mut visit).is_break() {

@@ -184,6 +184,38 @@ fn what_waits_for_a_time_stamp_is_known_from_the_indexes() {
 }
 
 #[test]
+fn a_segment_that_is_sealed_during_a_search_is_searched() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open_with(small(directory.path()), Arc::new(Disk));
+    let until = |done: &dyn Fn(&crate::log::catalog::Catalog) -> bool| {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while !log.reader().with_catalog(done) {
+            assert!(std::time::Instant::now() < deadline, "a full segment is sealed");
+            std::thread::yield_now();
+        }
+    };
+    for at in 0..20 {
+        append(&log, numbered(at));
+    }
+    until(&|catalog| !catalog.sealed_from(0).is_empty());
+    let mut found = Vec::new();
+    let search = log.reader().search(&Query::default(), |record| {
+        found.push(record.unwrap().id);
+        if found.len() == 1 {
+            let live: Vec<u32> =
+                log.reader().with_catalog(|catalog| catalog.lives().map(|live| live.number).collect());
+            for at in 20..40 {
+                append(&log, numbered(at));
+            }
+            until(&|catalog| catalog.lives().all(|now| !live.contains(&now.number)));
+        }
+        ControlFlow::Continue(())
+    });
+    search.unwrap();
+    assert_eq!(found.get(..20), Some(&(1..=20).collect::<Vec<u64>>()[..]));
+}
+
+#[test]
 fn records_are_found_by_who_called_what_and_when() {
     let directory = tempfile::tempdir().unwrap();
     let clock = clock();
