@@ -15,7 +15,7 @@ use super::recovery::Access;
 use super::status::TimestampStatus;
 use super::storage::{Disk, Storage};
 use super::writer::{Command, Entry, Job, Writer};
-use super::{LogError, begin, lock, payload, recovery, retention, sealer, sealing};
+use super::{LogError, begins_behind, lock, payload, recovery, retention, sealer, sealing};
 use crate::crypto::RecordKeys;
 use crate::limits::{ATTACHMENTS_MAX, LOG_COMMIT_RECORDS_MAX, LOG_QUEUE_RECORDS_MAX, LOG_RECORD_BYTES_MAX};
 use crate::message::{ErrorCode, SecurityServerId, XRoadError};
@@ -109,7 +109,7 @@ impl LogHandle {
             config.segment_bytes_max,
             full,
             found.last_number.map_or(1, |number| number + 1),
-            found.last_id.max(begin::floor(&config.directory)?) + 1 + gap,
+            found.last_id.max(begins_behind(&config.directory)?) + 1 + gap,
         );
         if let Some(tail) = found.tail.filter(|tail| !tail.sealed) {
             resume(&mut writer, tail);

@@ -42,7 +42,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use audit::{SegmentCheck, SegmentSummary};
-pub use begin::begin_behind;
+pub use begin::{begin_behind, begins_behind};
 pub use body_logging::{Kept, Policy, reduced_rest_head};
 pub use container::encoded_query_id;
 pub use counters::LogStatistics;

@@ -38,6 +38,7 @@ use self::encryption::Encryption;
 pub use self::encryption::encrypt;
 pub use self::pace::Load;
 use self::pace::Pace;
+pub use self::position::archived_beyond;
 use self::position::{Moving, Position};
 pub use self::retention::{Cleaned, Retention};
 use self::run::Run;

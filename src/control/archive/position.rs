@@ -63,9 +63,21 @@ impl Position {
             Err(error) => return Err(ArchiveError::file(&path, error)),
         };
         // Beginning anew because of a damaged file would archive everything twice.
-        let read = text.split_once('\n').filter(|(line, digest)| digest.trim_end() == digest_of(line));
-        let position = read.and_then(|(line, _)| serde_json::from_str(line).ok());
-        position.ok_or(ArchiveError::Position { path })
+        Self::parse(&text).ok_or(ArchiveError::Position { path })
+    }
+
+    /// `None` of what is damaged.
+    fn parse(text: &str) -> Option<Self> {
+        let (line, digest) = text.split_once('\n')?;
+        serde_json::from_str(line).ok().filter(|_| digest.trim_end() == digest_of(line))
+    }
+
+    /// The id before which something is archived that `other` does not count.
+    fn beyond(&self, other: &Self) -> Option<u64> {
+        let of = |group| other.groups.get(group).map_or(0, |chain: &Chain| chain.done_below);
+        let groups = self.groups.iter().map(|(group, chain)| (chain.done_below, of(group)));
+        let all = std::iter::once((self.done_below, other.done_below)).chain(groups);
+        all.filter(|(own, other)| own > other).map(|(own, _)| own).max()
     }
 
     /// Makes this the position, durably.
@@ -105,6 +117,21 @@ impl Position {
     }
 }
 
+/// The id before which records of this log are archived, when that is further than a position file of `other` says: in its
+/// place, that one would have records archived twice and the archives' chain begin a second branch. `None` too when the file
+/// that is there is damaged, as another one is its mend.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn archived_beyond(log: &Path, other: &[u8]) -> Result<Option<u64>, ArchiveError> {
+    let other = std::str::from_utf8(other).ok().and_then(Position::parse).unwrap_or_default();
+    match Position::load(log) {
+        Ok(position) => Ok(position.beyond(&other)),
+        Err(ArchiveError::Position { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn digest_of(line: &str) -> String {
     to_hex(&sha256(line.as_bytes()))
 }
@@ -118,6 +145,39 @@ mod tests {
         let mut position = Position::default();
         [5, 3, 4, 9, 3].into_iter().for_each(|id| position.leave_out(id));
         assert_eq!(position.left_out, [(3, 5), (9, 9)]);
+    }
+
+    #[test]
+    fn a_position_is_beyond_another_when_any_group_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let none: Watch = std::sync::Arc::new(|_| Ok(()));
+        let position = |done_below, groups: &[(&str, u64)]| Position {
+            done_below,
+            groups: groups
+                .iter()
+                .map(|(group, done_below)| {
+                    ((*group).to_owned(), Chain { done_below: *done_below, ..Chain::default() })
+                })
+                .collect(),
+            ..Position::default()
+        };
+        let bytes = |position: &Position| {
+            let elsewhere = tempfile::tempdir().unwrap();
+            position.save(elsewhere.path(), &none).unwrap();
+            fs::read(elsewhere.path().join(FILE)).unwrap()
+        };
+        let here = position(7, &[("a", 7), ("b", 5)]);
+        let beyond = |other: &[u8]| archived_beyond(directory.path(), other).unwrap();
+        assert_eq!(beyond(b"?"), None, "nothing is archived here");
+        here.save(directory.path(), &none).unwrap();
+        assert_eq!(beyond(&bytes(&here)), None);
+        assert_eq!(beyond(&bytes(&position(9, &[("a", 9), ("b", 5)]))), None);
+        assert_eq!(beyond(&bytes(&position(6, &[("a", 6), ("b", 5)]))), Some(7));
+        assert_eq!(beyond(&bytes(&position(7, &[("a", 7), ("b", 4)]))), Some(5));
+        assert_eq!(beyond(&bytes(&position(7, &[("a", 7)]))), Some(5), "a chain of its own");
+        assert_eq!(beyond(b"?"), Some(7), "damaged in the backup");
+        fs::write(directory.path().join(FILE), "?").unwrap();
+        assert_eq!(beyond(&bytes(&position(1, &[]))), None, "damaged here: a backup is the mend");
     }
 
     #[test]

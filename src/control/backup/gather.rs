@@ -8,7 +8,7 @@ use super::{Backup, BackupError, FORMAT, Manifest};
 use crate::config::{Config, Pin, Token};
 use crate::control::{AuditLog, RegistryDb};
 use crate::crypto::{sha256, to_hex};
-use crate::log::LogReader;
+use crate::log::{LogError, LogReader, begins_behind};
 use crate::time::UnixTime;
 
 /// A backup, and what is not in it.
@@ -26,12 +26,8 @@ pub struct Gathered {
 pub async fn gather(config: &Config, file: &Path, now: UnixTime) -> Result<Gathered, BackupError> {
     let (mut files, mut notices) = (BTreeMap::new(), Vec::new());
     // How far the log goes is read first: everything else is at least as new.
-    let log_last_id = match config.log.dir.is_dir() {
-        true => LogReader::open(&config.log.dir)
-            .map_err(|error| BackupError::about(&config.log.dir.display(), &error))?
-            .last_id(),
-        false => 0,
-    };
+    let log_last_id = log_position(&config.log.dir)
+        .map_err(|error| BackupError::about(&config.log.dir.display(), &error))?;
     must(&mut files, "hermod.toml", file)?;
     if let Some(anchor) = &config.globalconf.anchor {
         must(&mut files, "anchor.xml", anchor)?;
@@ -73,6 +69,14 @@ pub async fn gather(config: &Config, file: &Path, now: UnixTime) -> Result<Gathe
         files: hashes,
     };
     Ok(Gathered { backup: Backup { manifest, files }, notices })
+}
+
+/// Ids up to this one are given, or were by a log that is lost.
+fn log_position(log: &Path) -> Result<u64, LogError> {
+    match log.is_dir() {
+        true => Ok(LogReader::open(log)?.last_id().max(begins_behind(log)?)),
+        false => Ok(0),
+    }
 }
 
 /// Secrets and keys that the configuration names and the operator keeps: without them evidence or a service is lost.

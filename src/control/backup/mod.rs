@@ -39,7 +39,7 @@ pub struct Manifest {
     pub server: String,
     /// When it was made, RFC 3339.
     pub made: String,
-    /// Largest id of a record in the message log; 0 of an empty one.
+    /// Largest id that the message log has given, or that was given by one that is lost; 0 of a new one.
     pub log_last_id: u64,
     /// Lines of the audit log.
     pub audit_entries: u64,

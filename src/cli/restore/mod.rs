@@ -1,5 +1,9 @@
 //! `hermod restore`: a server from its backup, on the same machine or another.
 
+mod behind;
+#[cfg(test)]
+mod tests;
+
 use std::io::Read as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -7,10 +11,9 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::encryption::decrypt;
+use crate::cli::encryption::decrypt;
 use crate::config::{Config, DEFAULT_FILE, Pin, Token};
-use crate::control::AuditLog;
-use crate::control::backup::{Backup, BackupPart, Manifest, RECORD_IDS_SKIPPED};
+use crate::control::backup::{Backup, BackupPart, RECORD_IDS_SKIPPED};
 use crate::limits::BACKUP_BYTES_MAX;
 use crate::log::{LogReader, begin_behind, is_in_use};
 
@@ -70,7 +73,7 @@ fn restore(args: &RestoreArgs) -> Result<(), Failure> {
     }
     let whole = args.only.is_empty();
     if whole {
-        check_not_behind(&config, manifest)?;
+        behind::check(&config, &backup)?;
     }
     let wanted = |name: &str| match BackupPart::of(name) {
         BackupPart::History => whole,
@@ -111,12 +114,12 @@ fn restore(args: &RestoreArgs) -> Result<(), Failure> {
     let details = serde_json::json!({
         "made": manifest.made, "version": manifest.version, "files": files.len(), "whole": whole,
     });
-    super::audit::note(&config, "restore", details);
-    super::ownership::hand_over(&config.root);
+    crate::cli::audit::note(&config, "restore", details);
+    crate::cli::ownership::hand_over(&config.root);
     for (path, _) in files.iter().filter(|(path, _)| !path.starts_with(&config.root)) {
         let is_written =
             *path == config.audit || *path == config.registry || path.starts_with(&config.log.dir);
-        super::ownership::share(&config.root, path, is_written);
+        crate::cli::ownership::share(&config.root, path, is_written);
     }
     say!("{} files of the backup of {} restored; next: hermod check", files.len(), manifest.made);
     Ok(())
@@ -141,36 +144,6 @@ fn configuration(args: &RestoreArgs, backup: &Backup) -> Result<Config, Failure>
     let text = backup.files.get("hermod.toml").ok_or("the backup holds no hermod.toml")?;
     let folder = args.config.parent().unwrap_or(Path::new(""));
     Ok(Config::parse("hermod.toml of the backup", folder, std::str::from_utf8(text)?)?)
-}
-
-/// A log or audit log that has gone on since the backup must not meet state from before: ids, archives and the chain of acts
-/// would begin to contradict what is written.
-fn check_not_behind(config: &Config, manifest: &Manifest) -> Result<(), Failure> {
-    if config.log.dir.is_dir() {
-        let log = LogReader::open(&config.log.dir)?;
-        let last = log.last_id();
-        if last > manifest.log_last_id {
-            return Err(format!(
-                "the message log in {} has gone on to record {last}, the backup was made at record {}: restoring it whole would \
-                 go back behind the log. Restore single parts with --only, or take the latest backup",
-                config.log.dir.display(),
-                manifest.log_last_id
-            )
-            .into());
-        }
-    }
-    let audit = AuditLog::new(&config.audit).verify()?;
-    if audit.entries > manifest.audit_entries {
-        return Err(format!(
-            "the audit log {} has {} entries, that of the backup {}: restoring it whole would lose acts. Restore single \
-             parts with --only",
-            config.audit.display(),
-            audit.entries,
-            manifest.audit_entries
-        )
-        .into());
-    }
-    Ok(())
 }
 
 /// Where an entry goes.
