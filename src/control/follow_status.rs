@@ -32,7 +32,7 @@ impl FollowStatus {
         self.done_below.store(done_below, Ordering::Relaxed);
     }
 
-    /// Every record before this id is in the database with its time-stamp; 0 before the first pass.
+    /// Every record before this id is in the database with its time-stamp, or will get none; 0 before the first pass.
     pub fn done_below(&self) -> u64 {
         self.done_below.load(Ordering::Relaxed)
     }
@@ -42,7 +42,7 @@ impl FollowStatus {
         self.next_id.load(Ordering::Relaxed)
     }
 
-    /// Records in the database without a time-stamp.
+    /// Records in the database that wait for a time-stamp.
     pub fn unstamped(&self) -> u64 {
         self.unstamped.load(Ordering::Relaxed)
     }

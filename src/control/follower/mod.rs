@@ -23,6 +23,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After a failure it is tried again after this, then after twice as much.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const CONNECT_LONGEST: Duration = Duration::from_secs(30);
+/// A connection whose database is silent for so long during one statement is given up: it may hang behind a lock of somebody
+/// else's, or the network may have forgotten it.
+const ANSWER_LONGEST: Duration = Duration::from_secs(60);
 const RETRY_LONGEST: Duration = Duration::from_secs(60);
 const SCHEMA: &str = include_str!("schema.sql");
 /// How far it has come, beside the official tables.
@@ -35,6 +38,9 @@ pub enum FollowError {
     /// The database cannot be reached or refused something.
     #[error("the database of the message log: {0}")]
     Database(#[from] sqlx::Error),
+    /// The database does not answer.
+    #[error("the database of the message log has not answered within {} s", .0.as_secs())]
+    Silent(Duration),
     /// The log cannot be read.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -104,10 +110,7 @@ impl Follower {
         let mut wait = RETRY_FIRST;
         loop {
             let error = match self.connect().await {
-                Ok(mut database) => {
-                    wait = RETRY_FIRST;
-                    self.follow(&mut database).await
-                }
+                Ok(mut database) => self.follow(&mut database, &mut wait).await,
                 Err(error) => error,
             };
             self.status.set_failing(true);
@@ -118,10 +121,13 @@ impl Follower {
         }
     }
 
-    async fn follow(&self, database: &mut PgConnection) -> FollowError {
+    async fn follow(&self, database: &mut PgConnection, wait: &mut Duration) -> FollowError {
         loop {
             match self.pass(database).await {
-                Ok(_) => self.status.set_failing(false),
+                Ok(_) => {
+                    *wait = RETRY_FIRST;
+                    self.status.set_failing(false);
+                }
                 Err(error) => return error,
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -133,29 +139,27 @@ impl Follower {
     /// # Errors
     /// When the database is away, or is that of another log.
     pub async fn connect(&self) -> Result<PgConnection, FollowError> {
-        let connected =
-            tokio::time::timeout(CONNECT_LONGEST, PgConnection::connect_with(&self.options)).await;
-        let mut database = connected.map_err(|_| sqlx::Error::PoolTimedOut)??;
-        let mut transaction = database.begin().await?;
+        let mut database = within(CONNECT_LONGEST, PgConnection::connect_with(&self.options)).await?;
+        let mut transaction = answered(database.begin()).await?;
         // Two servers that start at once must not both make them.
-        transaction.execute("SELECT pg_advisory_xact_lock(8472651)").await?;
+        answered(transaction.execute("SELECT pg_advisory_xact_lock(8472651)")).await?;
         let exists =
             "SELECT to_regclass('logrecord') IS NOT NULL, to_regclass('hermod_follower') IS NOT NULL";
-        let row = transaction.fetch_one(exists).await?;
+        let row = answered(transaction.fetch_one(exists)).await?;
         let (has_log, has_position): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
         if !has_log {
-            transaction.execute(SCHEMA).await?;
+            answered(transaction.execute(SCHEMA)).await?;
         }
         if !has_position {
-            let row = transaction.fetch_one("SELECT EXISTS (SELECT 1 FROM logrecord)").await?;
+            let any = transaction.fetch_one("SELECT EXISTS (SELECT 1 FROM logrecord)");
+            let row = answered(any).await?;
             if row.try_get(0)? {
                 return Err(FollowError::Other("another server".into()));
             }
-            transaction.execute(POSITION).await?;
+            answered(transaction.execute(POSITION)).await?;
         }
-        let known = sqlx::query("SELECT server, next_id FROM hermod_follower")
-            .fetch_optional(&mut *transaction)
-            .await?;
+        let known = sqlx::query("SELECT server, next_id FROM hermod_follower");
+        let known = answered(known.fetch_optional(&mut *transaction)).await?;
         let known =
             known.map(|row| Ok::<_, sqlx::Error>((row.try_get::<String, _>(0)?, row.try_get::<i64, _>(1)?)));
         let last = self.log.last_id();
@@ -168,10 +172,10 @@ impl Follower {
             Some(_) => {}
             None => {
                 let insert = sqlx::query("INSERT INTO hermod_follower VALUES ($1, 0)").bind(&self.server);
-                insert.execute(&mut *transaction).await?;
+                answered(insert.execute(&mut *transaction)).await?;
             }
         }
-        transaction.commit().await?;
+        answered(transaction.commit()).await?;
         Ok(database)
     }
 
@@ -185,4 +189,17 @@ impl Follower {
         self.follow_stamps(database, &mut followed).await?;
         Ok(followed)
     }
+}
+
+/// What the database says to one statement. Where it is silent the connection is of no more use.
+async fn answered<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, FollowError> {
+    within(ANSWER_LONGEST, answer).await
+}
+
+async fn within<T>(
+    longest: Duration,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, FollowError> {
+    let answer = tokio::time::timeout(longest, answer).await;
+    Ok(answer.map_err(|_| FollowError::Silent(longest))??)
 }

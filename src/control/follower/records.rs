@@ -2,7 +2,7 @@
 
 use sqlx::{Connection, PgConnection, Row};
 
-use super::{FollowError, Followed, Follower};
+use super::{FollowError, Followed, Follower, answered};
 use crate::crypto::DigestAlgorithm;
 use crate::log::{Direction, LogError, StoredRecord};
 
@@ -39,7 +39,8 @@ impl Follower {
         database: &mut PgConnection,
         followed: &mut Followed,
     ) -> Result<(), FollowError> {
-        let position = sqlx::query("SELECT next_id FROM hermod_follower").fetch_one(&mut *database).await?;
+        let position = sqlx::query("SELECT next_id FROM hermod_follower");
+        let position = answered(position.fetch_one(&mut *database)).await?;
         let mut next = position.try_get::<i64, _>(0)?.cast_unsigned();
         loop {
             self.status.came_to(next);
@@ -108,7 +109,7 @@ impl Follower {
         columns: Columns,
         next: u64,
     ) -> Result<(), FollowError> {
-        let mut transaction = database.begin().await?;
+        let mut transaction = answered(database.begin()).await?;
         let key = self.cipher.as_ref().map(|cipher| cipher.key_id().to_owned());
         let insert = sqlx::query(
             "INSERT INTO logrecord (discriminator, archived, keyid, id, time, queryid, message, ciphermessage, signature, \
@@ -133,17 +134,18 @@ impl Follower {
             .bind(columns.codes)
             .bind(columns.subsystems)
             .bind(columns.request_ids);
-        insert.execute(&mut *transaction).await?;
+        answered(insert.execute(&mut *transaction)).await?;
         for (record, number, bytes) in columns.attachments {
             let insert = sqlx::query(
                 "INSERT INTO message_attachment (logrecord_id, attachment_no, attachment) \
                  VALUES ($1, $2, lo_from_bytea(0, $3))",
             );
-            insert.bind(record).bind(number).bind(bytes).execute(&mut *transaction).await?;
+            let insert = insert.bind(record).bind(number).bind(bytes);
+            answered(insert.execute(&mut *transaction)).await?;
         }
         let position = sqlx::query("UPDATE hermod_follower SET next_id = $1").bind(next.cast_signed());
-        position.execute(&mut *transaction).await?;
-        transaction.commit().await?;
+        answered(position.execute(&mut *transaction)).await?;
+        answered(transaction.commit()).await?;
         self.status.came_to(next);
         Ok(())
     }

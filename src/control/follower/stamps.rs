@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use sqlx::{Connection, PgConnection, Row};
 
 use super::records::text;
-use super::{FollowError, Followed, Follower};
+use super::{FollowError, Followed, Follower, answered};
 use crate::evidence::timestamp;
 use crate::log::{LogError, Stamp};
 
@@ -14,7 +14,7 @@ const RECORDS_MAX: i64 = 2000;
 
 /// What is set of some records.
 #[derive(Default)]
-struct Columns {
+pub(super) struct Columns {
     ids: Vec<i64>,
     stamps: Vec<i64>,
     chains: Vec<Option<String>>,
@@ -22,7 +22,7 @@ struct Columns {
 }
 
 /// One time-stamp record.
-struct StampRow {
+pub(super) struct StampRow {
     id: i64,
     time_ms: i64,
     token: String,
@@ -42,7 +42,8 @@ impl Follower {
                 "SELECT id FROM logrecord WHERE discriminator = 'm' AND timestamprecord IS NULL AND id >= $1 \
                  ORDER BY id LIMIT $2",
             );
-            let waiting = waiting.bind(from).bind(RECORDS_MAX).fetch_all(&mut *database).await?;
+            let waiting = waiting.bind(from).bind(RECORDS_MAX);
+            let waiting = answered(waiting.fetch_all(&mut *database)).await?;
             let Some(last) = waiting.last() else { break };
             from = last.try_get::<i64, _>(0)? + 1;
             let (mut columns, mut rows) = (Columns::default(), Vec::<StampRow>::new());
@@ -63,13 +64,20 @@ impl Follower {
         Ok(())
     }
 
-    fn add_stamp(
+    /// Whether nothing is to be waited for any more.
+    pub(super) fn add_stamp(
         &self,
         id: i64,
         columns: &mut Columns,
         rows: &mut Vec<StampRow>,
     ) -> Result<bool, FollowError> {
-        let found = match self.log.stamp_of(id.cast_unsigned()) {
+        let record = id.cast_unsigned();
+        let found = match self.log.stamp_of(record) {
+            // It will never get one, unless it has got one just now.
+            Ok(None) if !self.log.waits_for_stamp(record) => match self.log.stamp_of(record)? {
+                None => return Ok(true),
+                found => found,
+            },
             Ok(found) => found,
             // It has left the log, or is damaged: its row stays as it is.
             Err(LogError::NotFound { .. } | LogError::Damaged { .. }) => return Ok(true),
@@ -105,19 +113,14 @@ async fn write(
     columns: Columns,
     rows: Vec<StampRow>,
 ) -> Result<(), FollowError> {
-    let mut transaction = database.begin().await?;
+    let mut transaction = answered(database.begin()).await?;
     for row in rows {
         let insert = sqlx::query(
             "INSERT INTO logrecord (discriminator, id, time, archived, timestamp, hashchainresult) \
              VALUES ('t', $1, $2, false, $3, $4) ON CONFLICT (id) DO NOTHING",
         );
-        insert
-            .bind(row.id)
-            .bind(row.time_ms)
-            .bind(row.token)
-            .bind(row.result)
-            .execute(&mut *transaction)
-            .await?;
+        let insert = insert.bind(row.id).bind(row.time_ms).bind(row.token).bind(row.result);
+        answered(insert.execute(&mut *transaction)).await?;
     }
     let update = sqlx::query(
         "UPDATE logrecord SET timestamprecord = new.stamp, timestamphashchain = new.chain, signaturehash = NULL, \
@@ -126,7 +129,7 @@ async fn write(
          WHERE logrecord.id = new.id",
     );
     let update = update.bind(columns.ids).bind(columns.stamps).bind(columns.chains).bind(columns.signatures);
-    update.execute(&mut *transaction).await?;
-    transaction.commit().await?;
+    answered(update.execute(&mut *transaction)).await?;
+    answered(transaction.commit()).await?;
     Ok(())
 }

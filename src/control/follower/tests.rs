@@ -1,4 +1,4 @@
-//! With a real PostgreSQL, which the test starts.
+//! With a real PostgreSQL, which the tests start where the host has one, and without.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -291,5 +291,63 @@ async fn messages_are_encrypted_as_official_servers_do_it() {
     )
     .await;
     assert_eq!(cipher.attachment(3, 2, body[0].get(0)).unwrap(), b"body 2.1");
+    log.close();
+}
+
+fn unreached(log: &LogHandle, url: String) -> Follower {
+    let settings = FollowPostgresql { url: Some(url), password_file: None };
+    Follower::new(log.reader().clone(), "LAB/GOV/100/ss0".into(), &settings, None).unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_record_that_will_have_no_time_stamp_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log(folder.path());
+    // Each with a signature of its own.
+    for number in [0, 2, 4] {
+        append(&log, number).await;
+    }
+    let follower = unreached(&log, "postgresql://messagelog@127.0.0.1/postgres".into());
+    let is_done = |id| follower.add_stamp(id, &mut Default::default(), &mut Vec::new()).unwrap();
+    assert!(!is_done(1) && !is_done(2));
+    for entry in std::fs::read_dir(folder.path().join("log")).unwrap() {
+        let file = entry.unwrap().path();
+        let mut bytes = std::fs::read(&file).unwrap();
+        if let Some(at) = bytes.windows(11).position(|window| window == b"signature 0") {
+            bytes[at] = b'?';
+            std::fs::write(&file, bytes).unwrap();
+        }
+    }
+    let stamper = Timestamper::new(log.clone(), DigestAlgorithm::Sha512, 5);
+    assert_eq!(stamper.run_until_none_waits(&Authority).await.unwrap(), 2);
+    let (mut columns, mut rows) = (Default::default(), Vec::new());
+    assert!(follower.add_stamp(1, &mut columns, &mut rows).unwrap() && rows.is_empty());
+    assert!(follower.add_stamp(2, &mut columns, &mut rows).unwrap() && rows.len() == 1);
+    log.close();
+}
+
+#[tokio::test]
+async fn a_database_that_says_nothing_is_given_up() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let folder = tempfile::tempdir().unwrap();
+    let log = log(folder.path());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let url = format!("postgresql://messagelog@127.0.0.1:{port}/postgres?sslmode=disable");
+    let follower = unreached(&log, url);
+    let silent = tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        assert!(connection.read(&mut [0; 1024]).await.unwrap() > 0);
+        // "You are welcome", "ready"; and then nothing more.
+        connection.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").await.unwrap();
+        (listener, connection)
+    });
+    let mut database = PgConnection::connect_with(&follower.options).await.unwrap();
+    let _held = silent.await.unwrap();
+    tokio::time::pause();
+    let statement = follower.pass(&mut database).await;
+    assert!(matches!(statement, Err(FollowError::Silent(ANSWER_LONGEST))), "{statement:?}");
+    let connecting = follower.connect().await;
+    assert!(matches!(connecting, Err(FollowError::Silent(CONNECT_LONGEST))));
     log.close();
 }
