@@ -104,6 +104,10 @@ pub const ARCHIVE_BATCH_RECORDS: usize = 10_000;
 pub const ARCHIVE_UNSYNCED_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Longest time that `gpg` may take after the last byte of an archive, in seconds, as official servers allow it.
 pub const ARCHIVE_GPG_SECS_MAX: u64 = 60;
+/// Downloads of evidence that are encrypted at once, each by a process of `gpg`.
+pub const DOWNLOAD_ENCRYPTIONS_MAX: usize = 4;
+/// A download waits so long for its turn to be encrypted, in seconds.
+pub const DOWNLOAD_ENCRYPTION_WAIT_SECS_MAX: u64 = 30;
 /// The command that takes archives away may run this long, in seconds.
 pub const ARCHIVE_TRANSFER_SECS_MAX: u64 = 3600;
 /// Files that one directory of evidence may hold, those of its folders included.

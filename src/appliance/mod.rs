@@ -48,6 +48,7 @@ use crate::config::{self, Config, Runtime};
 use crate::control::SharedTrust;
 use crate::control::archive::ArchiverTask;
 use crate::evidence::SharedVerificationCache;
+use crate::exchange::download::Encryptions;
 use crate::exchange::{
     Authentication, Counters, FastestAddresses, HealthSwitches, PeerOcsp, Repeats, Router, Shared,
     SystemEntropy, Worker,
@@ -205,6 +206,7 @@ impl Preparation {
             health,
             environment: monitoring::watch_host(&control, &config, &shared_clock),
             verified: SharedVerificationCache::default(),
+            encryptions: Encryptions::default(),
             monitoring: Arc::clone(&monitoring),
         });
         let countdowns = Arc::new(Countdowns::new(&config));

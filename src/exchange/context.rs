@@ -8,6 +8,7 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::counters::{Counters, Phase};
+use super::download::Encryptions;
 use super::health::HealthSwitches;
 use super::observation::Refused;
 use super::peer_cache::AuthenticatedPeers;
@@ -69,6 +70,8 @@ pub struct Shared {
     pub environment: Arc<Environment>,
     /// Verified signature documents of peers.
     pub verified: SharedVerificationCache,
+    /// Places for downloads that are encrypted.
+    pub encryptions: Encryptions,
     /// Takes a record of each exchange.
     pub monitoring: Arc<Monitoring>,
 }

@@ -5,19 +5,13 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
+use super::gpg::Encrypting;
 use crate::config::{Grouping, Log};
-use crate::limits::ARCHIVE_GPG_SECS_MAX;
 use crate::message::MemberId;
 
 const GPG: &str = "gpg";
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// What `gpg` says is told up to this many bytes.
-const TOLD_BYTES_MAX: u64 = 4096;
 
 /// For whom archives are encrypted.
 #[derive(Debug, Clone)]
@@ -80,14 +74,7 @@ impl Encryption {
         for key in recipients {
             command.args(["--recipient", key]);
         }
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(output)
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| io::Error::new(error.kind(), format!("gpg cannot be started: {error}")))?;
-        let input = child.stdin.take();
-        Ok(Encrypting { child, input })
+        Encrypting::start(command, output)
     }
 
     /// What of the keys is not as it should be, each a line.
@@ -134,74 +121,6 @@ pub fn encrypt(settings: &Log, member: &MemberId, bytes: &[u8]) -> io::Result<Ve
     let mut encrypted = Vec::new();
     output.read_to_end(&mut encrypted)?;
     Ok(encrypted)
-}
-
-/// `PIPE_BUF` of Linux.
-const PIPE_BYTES_MIN: usize = 4096;
-
-/// An encryption under way: takes the bytes of an archive.
-#[derive(Debug)]
-pub(super) struct Encrypting {
-    child: Child,
-    input: Option<ChildStdin>,
-}
-
-impl Encrypting {
-    /// Ends the input and waits for the end of the output.
-    pub fn finish(mut self) -> io::Result<()> {
-        drop(self.input.take());
-        let begun = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                return if status.success() { Ok(()) } else { Err(self.failure()) };
-            }
-            if begun.elapsed() > Duration::from_secs(ARCHIVE_GPG_SECS_MAX) {
-                return Err(io::Error::other("gpg does not come to an end"));
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
-    }
-
-    fn failure(&mut self) -> io::Error {
-        let mut told = String::new();
-        if let Some(stderr) = &mut self.child.stderr {
-            let _ = stderr.take(TOLD_BYTES_MAX).read_to_string(&mut told);
-        }
-        let told = told.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().to_owned();
-        io::Error::other(format!("gpg failed: {told}"))
-    }
-}
-
-impl Write for Encrypting {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(input) = &mut self.input else { return Err(io::ErrorKind::BrokenPipe.into()) };
-        // A pipe that is ready takes so many bytes without waiting.
-        let bytes = bytes.get(..PIPE_BYTES_MIN).unwrap_or(bytes);
-        let limit = Timespec { tv_sec: ARCHIVE_GPG_SECS_MAX.cast_signed(), tv_nsec: 0 };
-        if poll(&mut [PollFd::new(input, PollFlags::OUT)], Some(&limit))? == 0 {
-            return Err(io::Error::other("gpg does not go on"));
-        }
-        match input.write(bytes) {
-            // Why it ended says more than that it ended.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                let _ = self.child.wait();
-                Err(self.failure())
-            }
-            written => written,
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for Encrypting {
-    fn drop(&mut self) {
-        // One that has ended is none to be killed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// `INSTANCE/CLASS/CODE = key`, one a line, several lines a member; `#` begins a comment, `\=` and `\#` are characters.

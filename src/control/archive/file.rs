@@ -9,8 +9,9 @@ use jiff::tz::TimeZone;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::encryption::{Encrypting, Encryption};
+use super::encryption::Encryption;
 use super::entry_buffer::{EntryBuffer, Marks};
+use super::gpg::Encrypting;
 use super::position::Chain;
 use super::{ArchiveError, Step, Watch, name};
 use crate::crypto::DigestAlgorithm;

@@ -9,6 +9,7 @@
 mod encryption;
 mod entry_buffer;
 mod file;
+mod gpg;
 mod name;
 mod pace;
 mod position;

@@ -4,6 +4,7 @@ use std::io::{Cursor, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -17,7 +18,7 @@ use crate::message::{ClientId, XRoadError};
 use crate::worker::{HttpError, RequestHead, ServerExchange};
 
 /// Why there is no container: HTTP status and one line of text.
-type Refused = (u16, String);
+pub(super) type Refused = (u16, String);
 
 struct Asked {
     client: ClientId,
@@ -52,6 +53,11 @@ async fn steps(
     let client = client_id(&query)?;
     authenticate(worker, &client, exchange)?;
     let asked = asked(&query, client)?;
+    // Whoever waits for it has nothing in memory yet.
+    let place = match worker.shared.config.log.archive_encryption {
+        true => Some(worker.shared.encryptions.place().await?),
+        false => None,
+    };
     let mut records = find(worker, &asked)?;
     for record in &mut records {
         stamp(worker, &asked, record).await?;
@@ -64,7 +70,7 @@ async fn steps(
         let record = records.first().ok_or((404, "No signed documents found".to_string()))?;
         let name = record.container_file_name();
         let bytes = container(record).map_err(|error| failed(error.to_string()))?;
-        return encrypted(worker, &asked, "application/vnd.etsi.asic-e+zip", name, bytes).await;
+        return encrypted(worker, place, &asked, "application/vnd.etsi.asic-e+zip", name, bytes).await;
     }
     let bytes = bundle(&records).map_err(|error| failed(error.to_string()))?;
     let suffix = match asked.direction {
@@ -73,22 +79,26 @@ async fn steps(
         Some(Direction::Response) => "-response",
     };
     let name = format!("{}{suffix}.zip", encoded_query_id(&asked.query_id));
-    encrypted(worker, &asked, "application/zip", name, bytes).await
+    encrypted(worker, place, &asked, "application/zip", name, bytes).await
 }
 
-/// What is downloaded, encrypted where archives are.
+/// What is downloaded, encrypted where archives are, which takes a place.
 async fn encrypted(
     worker: &Worker,
+    place: Option<OwnedSemaphorePermit>,
     asked: &Asked,
     content_type: &'static str,
     name: String,
     bytes: Vec<u8>,
 ) -> Result<(&'static str, String, Vec<u8>), Refused> {
-    if !worker.shared.config.log.archive_encryption {
-        return Ok((content_type, attachment(&name), bytes));
-    }
+    let Some(place) = place else { return Ok((content_type, attachment(&name), bytes)) };
     let (config, member) = (Arc::clone(&worker.shared.config), asked.client.member());
-    let task = worker.shared.control.spawn_blocking(move || archive::encrypt(&config.log, &member, &bytes));
+    let task = worker.shared.control.spawn_blocking(move || {
+        let encrypted = archive::encrypt(&config.log, &member, &bytes);
+        // Also when nobody waits for it any more.
+        drop(place);
+        encrypted
+    });
     let failed = |error: String| (500, format!("the answer could not be encrypted: {error}"));
     let bytes = task.await.map_err(|error| failed(error.to_string()))?;
     let bytes = bytes.map_err(|error| failed(error.to_string()))?;
