@@ -1,6 +1,6 @@
 //! The admin port and the admin socket: what they are told by, and what they switch.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use super::StartError;
@@ -8,6 +8,7 @@ use super::archive_metrics::Archiving;
 use super::countdowns::Countdowns;
 use super::metrics::{self, Fetchers};
 use super::status;
+use crate::config::Config;
 use crate::control::{Admin, AdminSources, AuditLog};
 use crate::exchange::{Shared, health};
 use crate::time::{Clock as _, SystemClock, UnixTime};
@@ -45,7 +46,7 @@ pub(super) fn serve(
     let sources = sources(shared, fetchers, countdowns, archiving, shared.clock.now());
     let (mut opened, mut port) = (Vec::new(), None);
     if let Some(address) = settings.listen {
-        let failed = |error: std::io::Error| format!("admin port {address} cannot be opened: {error}");
+        let failed = |error| not_opened(address, &error);
         let listener = held.map_or_else(|| TcpListener::bind(address), Ok).map_err(failed)?;
         port = Some(listener.try_clone().map_err(failed)?);
         opened.push(Admin::on(listener, sources.clone()).map_err(failed)?);
@@ -65,6 +66,20 @@ pub(super) fn serve(
         })
     };
     Ok(AdminPorts { tasks: opened.into_iter().map(serve).collect(), port })
+}
+
+/// The admin port can be opened, or is held, or is not wanted.
+pub(super) fn probe(config: &Config, held: Option<&TcpListener>) -> Result<(), StartError> {
+    match config.admin.listen.filter(|_| held.is_none()) {
+        None => Ok(()),
+        Some(address) => {
+            Ok(TcpListener::bind(address).map(drop).map_err(|error| not_opened(address, &error))?)
+        }
+    }
+}
+
+fn not_opened(address: SocketAddr, error: &std::io::Error) -> String {
+    format!("admin port {address} cannot be opened: {error}")
 }
 
 fn sources(

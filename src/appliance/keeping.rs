@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::control::archive::{ArchiveStore, Archiver, ArchiverTask, Retention};
 use crate::control::follower::Follower;
 use crate::crypto::RecordKeys;
-use crate::log::LogHandle;
+use crate::log::{LogHandle, LogReader};
 use crate::time::SharedClock;
 
 /// All of it, not started yet.
@@ -20,12 +20,12 @@ pub(super) struct Keeping {
 
 impl Keeping {
     /// As the configuration says.
-    pub fn new(config: &Config, log: &LogHandle, keys: Option<&RecordKeys>) -> Result<Self, StartError> {
-        let (reader, server) = (log.reader().clone(), config.server_id.to_string());
+    pub fn new(config: &Config, log: &LogReader, keys: Option<&RecordKeys>) -> Result<Self, StartError> {
+        let server = config.server_id.to_string();
         Ok(Self {
-            archiver: Archiver::new(log.reader().clone(), &config.log)?,
+            archiver: Archiver::new(log.clone(), &config.log)?,
             store: ArchiveStore::new(&config.archive_store, &config.log.archive_dir)?,
-            follower: Follower::new(reader, server, &config.follow_postgresql, keys)?,
+            follower: Follower::new(log.clone(), server, &config.follow_postgresql, keys)?,
         })
     }
 

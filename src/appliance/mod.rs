@@ -5,6 +5,7 @@
 //! while another process still has the log and the ports is a [`Preparation`].
 
 mod admin;
+mod ahead;
 mod archive_metrics;
 mod authentication;
 mod bounds;
@@ -22,13 +23,13 @@ mod stamping;
 mod status;
 mod tasks;
 mod tls;
+mod workers;
 
 pub mod commands;
 pub mod succession;
 pub mod watchdog;
 
 use std::net::TcpListener;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,29 +44,22 @@ use self::bounds::Bounds;
 use self::keeping::Keeping;
 use self::open::{internal_tls, load_trust, open_log, open_registry, open_signer, spools};
 pub use self::open::{open_token, read_pin, read_record_keys};
+use self::ports::Port;
 use self::tasks::start_control;
-use crate::config::{self, Config, Runtime};
+use self::workers::start_workers;
+use crate::config::{self, Config};
 use crate::control::SharedTrust;
 use crate::control::archive::ArchiverTask;
+use crate::crypto::RecordKeys;
 use crate::evidence::SharedVerificationCache;
 use crate::exchange::download::Encryptions;
-use crate::exchange::{
-    Authentication, Counters, FastestAddresses, HealthSwitches, PeerOcsp, Repeats, Router, Shared,
-    SystemEntropy, Worker,
-};
-use crate::host::{Cage, Held, watchdog_interval};
-use crate::log::{LogHandle, LogReader};
+use crate::exchange::{Authentication, Counters, HealthSwitches, PeerOcsp, Repeats, Shared, SystemEntropy};
+use crate::host::{Cage, Held};
+use crate::log::LogHandle;
 use crate::registry::Registry;
 use crate::signer::{KeyPurpose, SignerHandle, Token};
 use crate::time::SharedClock;
-use crate::worker::{
-    Admission, ListenerConfig, Pool, PoolOptions, Pulse, RuntimeChoice, ServerTimeouts, SpoolSpace,
-    WorkerConfig, Workers, choose, run_workers,
-};
-
-/// Life of an idle connection to a service. Services close theirs after a few seconds, common ones after two, and a call
-/// that meets the close cannot be repeated: nobody knows whether it was carried out. Official servers keep theirs 50 ms.
-const SERVICE_IDLE: Duration = Duration::from_secs(1);
+use crate::worker::{Admission, Pulse, SpoolSpace, Workers};
 
 /// Why the appliance cannot start: one line that says what and, where it can, how to mend it.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
@@ -95,17 +89,28 @@ pub struct Preparation {
     signer: SignerHandle,
     internal: Option<InternalTls>,
     spools: SpoolSpace,
+    record_keys: Option<Arc<RecordKeys>>,
+    ports: Vec<Port>,
+    admin: (Option<TcpListener>, String),
     cage: Cage,
     bounds: Bounds,
 }
 
 impl Preparation {
-    /// Reads everything. `filter` is put in front of the token.
+    /// Reads everything. `filter` is put in front of the token. Ports in `held` are not opened again.
     ///
     /// # Errors
     /// What somebody has to mend before this server can run.
-    pub fn new(config: Config, clock: SharedClock, filter: TokenFilter) -> Result<Self, StartError> {
+    pub fn new(
+        config: Config,
+        clock: SharedClock,
+        filter: TokenFilter,
+        mut held: Held,
+    ) -> Result<Self, StartError> {
         let config = Arc::new(config);
+        let (admin, ports) = (ports::admin(&config, &mut held), ports::of(&config, &mut held));
+        held.all_taken()?;
+        let record_keys = read_record_keys(&config.log)?;
         let control = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("control")
@@ -130,9 +135,17 @@ impl Preparation {
             signer,
             internal,
             spools,
+            record_keys,
+            ports,
+            admin,
             cage,
             bounds,
         })
+    }
+
+    /// Somebody holds a port already: clients may be waiting in it.
+    pub fn is_held(&self) -> bool {
+        self.admin.0.is_some() || self.ports.iter().any(Port::is_held)
     }
 
     /// Another process writes the message log.
@@ -145,30 +158,16 @@ impl Preparation {
         &self.config
     }
 
-    /// Looks at the message log without taking it, as a successor does while the server before it still writes.
-    ///
-    /// # Errors
-    /// It is in another version of the format, or cannot be read.
-    pub fn look_at_log(&self) -> Result<(), StartError> {
-        if self.config.log.dir.exists() {
-            LogReader::open(&self.config.log.dir)?;
-        }
-        Ok(())
-    }
-
-    /// Takes the log and starts everything; when it returns the ports are open. Ports in `held` are not opened again.
+    /// Takes the log and starts everything; when it returns the ports are open.
     ///
     /// # Errors
     /// The log is in use or cannot be read, or a port cannot be opened.
-    pub fn start(self, mut held: Held) -> Result<Appliance, StartError> {
+    pub fn start(self) -> Result<Appliance, StartError> {
+        // Whoever holds sockets has clients waiting in them.
+        let hurry = self.ports.iter().any(Port::is_held);
         let Self { config, clock, filter, control, trust, health, registry, signer, internal, .. } = self;
         let (spools, cage, bounds) = (self.spools, self.cage, self.bounds);
-        let ((admin_socket, admin_name), sockets) =
-            (ports::admin(&config, &mut held), ports::of(&config, &mut held));
-        held.all_taken()?;
-        // Whoever holds sockets has clients waiting in them.
-        let hurry = sockets.iter().any(ports::Port::is_held);
-        let keys = read_record_keys(&config.log)?;
+        let (keys, sockets, (admin_socket, admin_name)) = (self.record_keys, self.ports, self.admin);
         let log = open_log(&config, keys.clone(), &clock)?;
         let authentication: Arc<ArcSwapOption<Authentication>> = Arc::default();
         let fetchers = Arc::new(metrics::Fetchers::new(&config));
@@ -211,7 +210,7 @@ impl Preparation {
         });
         let countdowns = Arc::new(Countdowns::new(&config));
         countdowns.look(&shared, &fetchers);
-        let keeping = Keeping::new(&config, &log, keys.as_deref())?;
+        let keeping = Keeping::new(&config, log.reader(), keys.as_deref())?;
         let figures = Arc::new(keeping.figures());
         let admin = admin::serve(&control, &shared, &fetchers, &countdowns, figures, admin_socket)?;
         control.spawn(countdowns::keep(Arc::clone(&countdowns), Arc::clone(&shared), fetchers));
@@ -271,7 +270,7 @@ impl Appliance {
 
     /// As [`Self::start`], with something in front of the token.
     pub fn start_with(config: Config, clock: SharedClock, filter: TokenFilter) -> Result<Self, StartError> {
-        Preparation::new(config, clock, filter)?.start(Held::default())
+        Preparation::new(config, clock, filter, Held::default())?.start()
     }
 
     /// What it runs with.
@@ -373,50 +372,5 @@ impl Appliance {
         self.control.shutdown_timeout(Duration::from_secs(2));
         self.log.close();
         tracing::info!("stopped");
-    }
-}
-
-fn start_workers(
-    config: &Config,
-    listeners: Vec<ListenerConfig>,
-    shared: Arc<Shared>,
-    bounds: &Bounds,
-    admission: Admission,
-) -> Result<Workers, StartError> {
-    let (runtime, why) = choose(RuntimeChoice::from(config.worker.runtime))?;
-    tracing::info!("runtime {runtime}: {why}");
-    let timeouts = ServerTimeouts {
-        idle: Duration::from_millis(config.proxy.idle_timeout_ms),
-        body_bytes_per_sec_min: config.limits.request_bytes_per_sec_min,
-        ..ServerTimeouts::default()
-    };
-    let defaults = WorkerConfig::new(runtime);
-    let (workers, connections) = (bounds.workers, bounds.connections);
-    let pin = config.worker.pin;
-    let beat = watchdog::beat(watchdog_interval());
-    let settings =
-        WorkerConfig { listeners, timeouts, workers, pin, connections, admission, beat, ..defaults };
-    let pool =
-        PoolOptions { idle_per_target_max: config.proxy.pooled_connections_max, ..PoolOptions::default() };
-    let workers = run_workers(settings, move |_| {
-        Rc::new(Router::new(Worker {
-            shared: Arc::clone(&shared),
-            peers: Pool::new(pool),
-            services: Pool::new(PoolOptions { idle: SERVICE_IDLE, ..pool }),
-            authenticated: Default::default(),
-            fastest: std::cell::RefCell::new(FastestAddresses::default()),
-            refused: Default::default(),
-        }))
-    })?;
-    Ok(workers)
-}
-
-impl From<Runtime> for RuntimeChoice {
-    fn from(runtime: Runtime) -> Self {
-        match runtime {
-            Runtime::Auto => Self::Auto,
-            Runtime::IoUring => Self::IoUring,
-            Runtime::Epoll => Self::Epoll,
-        }
     }
 }

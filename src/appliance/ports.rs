@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::control::SharedTrust;
 use crate::exchange::Authentication;
 use crate::host::{Held, own};
-use crate::worker::{ListenerConfig, ListenerSource, Role};
+use crate::worker::{ListenerConfig, ListenerSource, Role, WorkerError, probe};
 
 /// Names of sockets, as `FileDescriptorName=` of a unit says them.
 const ADMIN: &str = "admin";
@@ -30,6 +30,14 @@ pub(super) struct Port {
 }
 
 impl Port {
+    /// It can be opened, or is held.
+    ///
+    /// # Errors
+    /// Somebody else has it, or this process may not open it.
+    pub(super) fn probe(&self) -> Result<(), WorkerError> {
+        if self.is_held() { Ok(()) } else { probe(self.address) }
+    }
+
     /// Clients may be waiting in it.
     pub(super) fn is_held(&self) -> bool {
         !self.held.is_empty()

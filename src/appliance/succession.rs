@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! server                                   successor (its child)
-//!   sockets, "prepare"         ------>      reads configuration, registry, keys; looks at the log
+//!   sockets, "prepare"         ------>      reads configuration, registry, keys; looks at the log,
+//!                                             at the ports that are new, at all that its start could fail at
 //!                              <------      "prepared", or "failed" with the reason: nothing has changed then
 //!   lets clients move away, finishes
 //!   what runs, closes the log

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use crossbeam::channel::{Sender, TrySendError};
 use tokio::sync::oneshot;
 
+use super::ahead::require_of;
 use super::counters::{Counters, LogStatistics};
 use super::reader::LogReader;
 use super::record::{Body, DurableRecord, Record, TimestampRecord};
@@ -88,9 +89,7 @@ impl LogHandle {
         retention::remove_lone_indexes(&config.directory)?;
         let mut found = recovery::scan(&config.directory, Access::Write)?;
         let server = config.server.to_string();
-        if let Some(other) = found.server.take().filter(|other| *other != server) {
-            return Err(LogError::OtherServer { found: other, expected: server });
-        }
+        require_of(&server, found.server.take())?;
         for damage in found.catalog.damages() {
             tracing::error!(?damage, "the message log is damaged here; the rest of it is usable");
         }

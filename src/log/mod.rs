@@ -6,6 +6,7 @@
 //! * Nothing is answered before one `fdatasync` has made it durable; one such call covers all that waited.
 //! * A record id is never used twice, not even after a failed write or a crash.
 
+mod ahead;
 mod archiving;
 mod audit;
 mod begin;
@@ -41,6 +42,7 @@ mod writer;
 use std::io;
 use std::path::PathBuf;
 
+pub use ahead::look_ahead;
 pub use audit::{SegmentCheck, SegmentSummary};
 pub use begin::{begin_behind, begins_behind};
 pub use body_logging::{Kept, Policy, reduced_rest_head};

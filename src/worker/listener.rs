@@ -65,16 +65,11 @@ impl ListenerConfig {
     // The sockets of all workers. The probe without SO_REUSEPORT fails if anybody listens on the address: with
     // it alone a second server would silently take half of the connections.
     pub(super) fn sockets(&self, workers: usize) -> Result<Vec<Vec<TcpListener>>, WorkerError> {
-        let fail = |source: io::Error| match source.kind() {
-            io::ErrorKind::AddrInUse => WorkerError::PortInUse(self.address),
-            _ => WorkerError::Bind { address: self.address, source },
-        };
+        let fail = |source| refused(self.address, source);
         if let ListenerSource::Inherited(listeners) = &self.source {
             return share_out(listeners, workers).map_err(fail);
         }
-        if self.address.port() != 0 {
-            drop(bind(self.address, false).map_err(fail)?);
-        }
+        probe(self.address)?;
         let mut address = self.address;
         let mut sockets = Vec::with_capacity(workers);
         for _ in 0..workers {
@@ -96,6 +91,24 @@ impl ListenerConfig {
                 sockets.iter().flatten().map(|own| own.try_clone().map_err(fail)).collect()
             }
         }
+    }
+}
+
+/// Opens a port and closes it again. Port 0 is always free.
+///
+/// # Errors
+/// Somebody listens on the address, or this process may not.
+pub fn probe(address: SocketAddr) -> Result<(), WorkerError> {
+    match address.port() {
+        0 => Ok(()),
+        _ => bind(address, false).map(drop).map_err(|source| refused(address, source)),
+    }
+}
+
+fn refused(address: SocketAddr, source: io::Error) -> WorkerError {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => WorkerError::PortInUse(address),
+        _ => WorkerError::Bind { address, source },
     }
 }
 

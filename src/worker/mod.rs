@@ -78,7 +78,7 @@ pub use client::{ClientConnection, Target, resolve};
 pub use error::{HttpError, Wait, WorkerError};
 pub use exchange::{Handler, PeerInfo, ServerExchange};
 pub use http::{BodyFraming, NO_HEADERS, RequestHead, ResponseHead, Version, header, header_values};
-pub use listener::{ListenerConfig, ListenerSource, Role};
+pub use listener::{ListenerConfig, ListenerSource, Role, probe};
 pub use pool::{Connections, Pool, PoolOptions, connections};
 pub use runtime::{RuntimeChoice, RuntimeKind, WorkerRuntime, choose};
 pub use server::ServerTimeouts;

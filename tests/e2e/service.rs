@@ -182,6 +182,15 @@ fn a_service_waits_in_words_is_ready_reloads_and_ends() {
     let refused = hermod(&["reload"], &config);
     assert!(!refused.status.success() && text(&refused).contains("PIN"), "{}", text(&refused));
     manager.wait_for("READY=1");
+    // What only the start would fail at is found before anything is let go of.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let health = format!("[health]\nlisten = \"{address}\" # ");
+    std::fs::write(&config, good.replace("[health]\nlisten = ", &health)).unwrap();
+    let refused = hermod(&["reload"], &config);
+    assert!(!refused.status.success() && text(&refused).contains(&address), "{}", text(&refused));
+    manager.wait_for("READY=1");
+    assert!(!service.output().contains("handing over"), "{}", service.output());
     passes(&world);
 
     // What only a start can change is done by a successor.
@@ -192,7 +201,7 @@ fn a_service_waits_in_words_is_ready_reloads_and_ends() {
     let named = manager.wait_for("MAINPID=");
     let pid: u32 = named.lines().find_map(|line| line.strip_prefix("MAINPID=")).unwrap().parse().unwrap();
     manager.wait_for("READY=1");
-    assert!(service.wait().success());
+    assert!(service.wait().success() && service.output().contains("handing over"));
     passes(&world);
     std::fs::write(&config, changed.replace("idle_timeout_ms = 20000", "idle_timeout_ms = 20001")).unwrap();
     // Once more, as an upgrade does: a successor can have one itself.

@@ -119,24 +119,24 @@ impl Service {
 
     /// `None` when told to stop meanwhile, or not to take over after all.
     fn start(&mut self) -> Result<Option<Appliance>, Code> {
-        let prepared = Preparation::new(self.config.clone(), Arc::new(SystemClock), Arc::clone(&self.filter));
+        let (clock, held) = (Arc::new(SystemClock), std::mem::take(&mut self.held));
+        let prepared = Preparation::new(self.config.clone(), clock, Arc::clone(&self.filter), held);
         let preparation = prepared.map_err(|error| self.refuse(&error, MUST_BE_MENDED))?;
         if let Some(before) = &self.predecessor {
-            preparation.look_at_log().map_err(|error| self.refuse(&error, MUST_BE_MENDED))?;
+            preparation.look_ahead().map_err(|error| self.refuse(&error, MUST_BE_MENDED))?;
             if let Err(error) = before.prepared() {
                 tracing::info!("does not take over: {error}");
                 return Ok(None);
             }
         }
         // Whoever holds the sockets has started this process before the one before it has ended.
-        while !self.held.is_empty() && preparation.log_is_in_use() {
+        while preparation.is_held() && preparation.log_is_in_use() {
             self.tell("waits for the message log, which another process has".into());
             if matches!(self.signals.wait(READY_PAUSE), Told::Stop) {
                 return Ok(None);
             }
         }
-        let held = std::mem::take(&mut self.held);
-        match preparation.start(held) {
+        match preparation.start() {
             Ok(appliance) => Ok(Some(appliance)),
             Err(error) => Err(self.refuse(&error, code_of(&error))),
         }
