@@ -1,6 +1,7 @@
 //! `hermod restore`: a server from its backup, on the same machine or another.
 
 mod behind;
+mod places;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use crate::cli::encryption::decrypt;
-use crate::config::{Config, DEFAULT_FILE, Pin, Token};
+use crate::config::{Config, DEFAULT_FILE};
 use crate::control::backup::{Backup, BackupPart, RECORD_IDS_SKIPPED};
 use crate::limits::BACKUP_BYTES_MAX;
 use crate::log::{LogReader, begin_behind, is_in_use};
@@ -28,6 +29,12 @@ pub struct RestoreArgs {
     /// File with the age identity that opens the backup
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
+    /// Let the backup's configuration put files into this folder, too; may be given several times
+    ///
+    /// Without it they go into the folder of the configuration file, /var/lib/hermod where that is the default one, and where the
+    /// configuration that is there already has them.
+    #[arg(long, value_name = "FOLDER")]
+    into: Vec<PathBuf>,
     /// Restore this part alone, whatever the message log has done since; may be given several times
     #[arg(long, value_enum, value_name = "PART")]
     only: Vec<Part>,
@@ -68,13 +75,7 @@ fn restore(args: &RestoreArgs) -> Result<(), Failure> {
             format!("the backup is of {}, this server is {}", manifest.server, config.server_id).into()
         );
     }
-    if is_in_use(&config.log.dir) {
-        return Err("the server runs: stop it first".into());
-    }
     let whole = args.only.is_empty();
-    if whole {
-        behind::check(&config, &backup)?;
-    }
     let wanted = |name: &str| match BackupPart::of(name) {
         BackupPart::History => whole,
         BackupPart::Configuration => whole || args.only.contains(&Part::Configuration),
@@ -83,16 +84,26 @@ fn restore(args: &RestoreArgs) -> Result<(), Failure> {
     };
     let mut files = Vec::new();
     for (name, bytes) in backup.files.iter().filter(|(name, _)| wanted(name)) {
-        let path = place(&config, &args.config, name)
+        let path = places::of(&config, &args.config, name)
             .ok_or_else(|| format!("{name}: the configuration has no place for it"))?;
-        files.push((path, bytes));
+        files.push((name.as_str(), path, bytes));
+    }
+    // Before anything in these places is looked at.
+    let present = Config::load(&args.config).ok();
+    let wanted: Vec<_> = files.iter().map(|(name, path, _)| (*name, path.as_path())).collect();
+    places::check(args, &config, present.as_ref(), &wanted)?;
+    if std::iter::once(&config).chain(&present).any(|config| is_in_use(&config.log.dir)) {
+        return Err("the server runs: stop it first".into());
+    }
+    if whole {
+        behind::check(&config, &backup)?;
     }
     let differs =
         |path: &Path, bytes: &[u8]| path.exists() && std::fs::read(path).ok().as_deref() != Some(bytes);
     let there: Vec<String> = files
         .iter()
-        .filter(|(path, bytes)| differs(path, bytes))
-        .map(|(path, _)| path.display().to_string())
+        .filter(|(_, path, bytes)| differs(path, bytes))
+        .map(|(_, path, _)| path.display().to_string())
         .collect();
     if !there.is_empty() && !args.replace {
         return Err(format!(
@@ -101,7 +112,7 @@ fn restore(args: &RestoreArgs) -> Result<(), Failure> {
         )
         .into());
     }
-    for (path, bytes) in &files {
+    for (_, path, bytes) in &files {
         put(path, bytes, differs(path, bytes))?;
     }
     if whole {
@@ -116,7 +127,7 @@ fn restore(args: &RestoreArgs) -> Result<(), Failure> {
     });
     crate::cli::audit::note(&config, "restore", details);
     crate::cli::ownership::hand_over(&config.root);
-    for (path, _) in files.iter().filter(|(path, _)| !path.starts_with(&config.root)) {
+    for (_, path, _) in files.iter().filter(|(_, path, _)| !path.starts_with(&config.root)) {
         let is_written =
             *path == config.audit || *path == config.registry || path.starts_with(&config.log.dir);
         crate::cli::ownership::share(&config.root, path, is_written);
@@ -144,27 +155,6 @@ fn configuration(args: &RestoreArgs, backup: &Backup) -> Result<Config, Failure>
     let text = backup.files.get("hermod.toml").ok_or("the backup holds no hermod.toml")?;
     let folder = args.config.parent().unwrap_or(Path::new(""));
     Ok(Config::parse("hermod.toml of the backup", folder, std::str::from_utf8(text)?)?)
-}
-
-/// Where an entry goes.
-fn place(config: &Config, file: &Path, name: &str) -> Option<PathBuf> {
-    Some(match name {
-        "hermod.toml" => file.to_owned(),
-        "registry.toml" => file.parent()?.join(name),
-        "anchor.xml" => config.globalconf.anchor.clone()?,
-        "pin" => match &config.signer.pin {
-            Some(Pin::File(pin)) => pin.clone(),
-            _ => return None,
-        },
-        "internal.p12" => config.tls.internal.clone(),
-        "registry.sqlite" => config.registry.clone(),
-        "archive-position" => config.log.dir.join(name),
-        "audit.log" => config.audit.clone(),
-        _ => match &config.signer.token {
-            Token::Hermod { dir } => dir.join(name.strip_prefix("tokens/")?),
-            Token::Official { .. } => return None,
-        },
-    })
 }
 
 fn put(path: &Path, bytes: &[u8], set_aside: bool) -> Result<(), Failure> {

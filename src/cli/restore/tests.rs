@@ -34,15 +34,18 @@ fn position(done_below: u64) -> Vec<u8> {
     format!("{line}\n{}\n", to_hex(&sha256(line.as_bytes()))).into_bytes()
 }
 
-struct Machine(tempfile::TempDir);
+struct Machine {
+    folder: tempfile::TempDir,
+    into: Vec<PathBuf>,
+}
 
 impl Machine {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self { folder: tempfile::tempdir().unwrap(), into: Vec::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.folder.path().join(name)
     }
 
     /// What it says when it refuses; nothing when it is done.
@@ -53,6 +56,7 @@ impl Machine {
             file,
             config: self.path("server/hermod.toml"),
             identity: None,
+            into: self.into.clone(),
             only: only.to_vec(),
             replace: true,
         };
@@ -81,4 +85,27 @@ fn a_whole_restore_that_would_take_archives_or_ids_back_is_refused_and_changes_n
     let said = machine.restore(&backup(CONFIGURATION, 7, 8), &[]);
     assert!(said.contains("goes on behind record 1000000009"), "{said}");
     assert_eq!(machine.restore(&backup(CONFIGURATION, 9, 8), &[]), "");
+}
+
+#[test]
+fn a_backups_configuration_puts_files_only_where_the_operator_has_named_a_folder() {
+    let mut machine = Machine::new();
+    let elsewhere = machine.path("elsewhere");
+    let absolute = CONFIGURATION.replace("\"state\"", &format!("{elsewhere:?}"));
+    let back = CONFIGURATION.replace("\"state\"", "\"state/../../elsewhere\"");
+    let audit = format!("audit = \"../../elsewhere/audit.log\"\n{CONFIGURATION}");
+    for configuration in [&absolute, &back, &audit] {
+        let said = machine.restore(&backup(configuration, 0, 0), &[]);
+        assert!(said.contains(elsewhere.to_str().unwrap()) && said.contains("--into"), "{said}");
+        assert!(!elsewhere.exists() && !machine.path("server").exists(), "nothing is written");
+    }
+    let inside = CONFIGURATION.replace("\"state\"", "\"state/../other\"");
+    assert_eq!(machine.restore(&backup(&inside, 0, 0), &[]), "");
+    machine.into = vec![elsewhere.clone()];
+    assert_eq!(machine.restore(&backup(&absolute, 0, 0), &[]), "");
+    assert!(elsewhere.join("log/archive-position").exists());
+    // Now it is where the configuration that is there has it.
+    machine.into.clear();
+    assert_eq!(machine.restore(&backup(&absolute, 0, 0), &[]), "");
+    assert_eq!(machine.restore(&backup(&absolute, 0, 0), &[Part::Registry]), "");
 }
