@@ -111,7 +111,5 @@ fn write(config: &Config, act: &str, outcome: &str, details: &Value) {
     if let Err(error) = log.append(act, outcome, details, &actor(), SystemClock.now()) {
         eprintln!("audit log {}: {error}", log.path().display());
     }
-    if let Some((user, group)) = ownership::of_state(&config.root) {
-        let _ = std::os::unix::fs::lchown(log.path(), Some(user), Some(group));
-    }
+    ownership::hand_over_file(&config.root, log.path());
 }

@@ -87,7 +87,10 @@ impl AuditLog {
             std::fs::create_dir_all(folder)?;
         }
         let mut options = OpenOptions::new();
-        let mut file = options.read(true).append(true).create(true).mode(0o640).open(&self.file)?;
+        options.read(true).append(true).create(true).mode(0o640);
+        // Root writes here too, in a folder of the server's user, who could lead it elsewhere.
+        options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+        let mut file = options.open(&self.file)?;
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
         let (number, previous, torn) = last(&mut file)?;
         if torn {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::ask::Ask;
@@ -189,9 +189,6 @@ pub fn write_new(file: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
 pub fn protect(setup: &Setup<'_>) {
     let Some((_, group)) = ownership::of_state(&setup.config.root) else { return };
     let own = ["hermod.toml", ANCHOR, PIN, "registry.toml"].map(|name| setup.folder.join(name));
-    for file in own.iter().filter(|file| file.is_file()) {
-        let _ = std::os::unix::fs::chown(file, Some(0), Some(group));
-        let _ = fs::set_permissions(file, fs::Permissions::from_mode(0o640));
-    }
+    own.iter().for_each(|file| ownership::share(&setup.config.root, file, false));
     let _ = std::os::unix::fs::chown(&setup.folder, Some(0), Some(group));
 }
