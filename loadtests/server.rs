@@ -24,7 +24,7 @@ enum Cli {
 /// Runs until told to stop.
 pub fn main() -> ExitCode {
     let Cli::Run(args) = Cli::parse();
-    match limit(&args.config) {
+    match limit(&args.server.file) {
         0 => run_with(&args, Arc::new(|token| token)),
         limit => run_with(&args, slowed(limit)),
     }

@@ -1,13 +1,13 @@
 //! `hermod audit`: the log of administrative acts; and how the other sub-commands write into it.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::ownership;
-use crate::config::{Config, DEFAULT_FILE};
+use super::server::ServerArgs;
+use crate::config::Config;
 use crate::control::AuditLog;
 use crate::time::{Clock as _, SystemClock};
 
@@ -16,9 +16,8 @@ use crate::time::{Clock as _, SystemClock};
 pub struct AuditArgs {
     #[command(subcommand)]
     command: Command,
-    /// The server's configuration file
-    #[arg(long, value_name = "FILE", global = true, default_value = DEFAULT_FILE)]
-    config: PathBuf,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -45,7 +44,7 @@ pub fn run(args: &AuditArgs) -> ExitCode {
 }
 
 fn execute(args: &AuditArgs) -> Result<(), Box<dyn std::error::Error>> {
-    let log = AuditLog::new(Config::load(&args.config)?.audit);
+    let log = AuditLog::new(args.server.config()?.audit);
     match &args.command {
         Command::Show => log.read(|line| say!("{line}")).map(|_| ())?,
         Command::Verify { head } => {

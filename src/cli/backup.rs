@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::encryption::{Recipient, encrypt};
-use crate::config::{Config, DEFAULT_FILE};
+use super::server::ServerArgs;
 use crate::control::backup::gather;
 use crate::time::{Clock as _, SystemClock};
 
@@ -17,9 +17,8 @@ use crate::time::{Clock as _, SystemClock};
 pub struct BackupArgs {
     /// The backup; a file that is there already is not touched
     file: PathBuf,
-    /// The server's configuration file
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    config: PathBuf,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Encrypt with age for this recipient: age1…, or a file of recipients
     #[arg(long, value_name = "RECIPIENT", required_unless_present = "gpg", conflicts_with = "gpg")]
     age: Option<String>,
@@ -42,14 +41,14 @@ pub fn run(args: &BackupArgs) -> ExitCode {
 }
 
 fn backup(args: &BackupArgs) -> Result<(), Failure> {
-    let config = Config::load(&args.config)?;
+    let config = args.server.config()?;
     if args.file.exists() {
         return Err(format!("{} is there already", args.file.display()).into());
     }
     // Noted before, so that the backup holds it.
     super::audit::note(&config, "backup", serde_json::json!({ "file": args.file }));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let gathered = runtime.block_on(gather(&config, &args.config, SystemClock.now()))?;
+    let gathered = runtime.block_on(gather(&config, &args.server.file, SystemClock.now()))?;
     super::ownership::hand_over(&config.root);
     let recipient = match (&args.age, &args.gpg) {
         (Some(age), _) => Recipient::Age(age.clone()),

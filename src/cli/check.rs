@@ -1,21 +1,20 @@
 //! `hermod check`: what would stop this server, in plain words.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
 
+use super::server::ServerArgs;
 use crate::appliance::{Finding, examine, examine_beside};
-use crate::config::{Config, DEFAULT_FILE};
+use crate::config::Config;
 use crate::time::SystemClock;
 
 /// Arguments of `hermod check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The server's configuration file
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    config: PathBuf,
+    #[command(flatten)]
+    server: ServerArgs,
     /// The server runs, or its ports are held by the service manager: do not look at them
     #[arg(long)]
     beside: bool,
@@ -23,14 +22,14 @@ pub struct CheckArgs {
 
 /// Prints one line for each thing that was looked at: 0 when nothing would stop the server, 1 otherwise.
 pub fn run(args: &CheckArgs) -> ExitCode {
-    let config = match Config::load(&args.config) {
+    let config = match args.server.config() {
         Ok(config) => config,
         Err(error) => {
             say!("stops   configuration: {error}");
             return ExitCode::FAILURE;
         }
     };
-    say!("fine    configuration: {} is complete; this is {}", args.config.display(), config.server_id);
+    say!("fine    configuration: {} is complete; this is {}", args.server.file.display(), config.server_id);
     if report(&config, args.beside) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

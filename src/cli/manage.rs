@@ -1,14 +1,14 @@
 //! `hermod manage`: asks the instance's management services for something.
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
+use super::server::ServerArgs;
 use crate::appliance::{load_or_make, open_token};
-use crate::config::{Config, DEFAULT_FILE, client_id};
+use crate::config::{Config, client_id};
 use crate::control::OcspStore;
 use crate::control::management::{Addressed, Credentials, Destination, ManagementRequest, send};
 use crate::crypto::{Certificate, to_hex};
@@ -23,9 +23,8 @@ use crate::worker::TlsClient;
 pub struct ManageArgs {
     #[command(subcommand)]
     command: Command,
-    /// The server's configuration file
-    #[arg(long, value_name = "FILE", global = true, default_value = DEFAULT_FILE)]
-    config: PathBuf,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -114,7 +113,7 @@ pub fn run(args: &ManageArgs) -> ExitCode {
 }
 
 async fn execute(args: &ManageArgs) -> Result<(), Failure> {
-    let config = Config::load(&args.config)?;
+    let config = args.server.config()?;
     let global_conf = GlobalConf::load_dir(&config.globalconf.dir)
         .map_err(|error| format!("no global configuration yet ({error}): run the server first"))?;
     let now = SystemClock.now();

@@ -23,6 +23,7 @@ pub mod reload;
 pub mod restore;
 pub mod run;
 pub mod sandbox;
+pub mod server;
 pub mod setup;
 pub mod status;
 pub mod token;

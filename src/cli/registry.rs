@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::config::{Config, DEFAULT_FILE};
+use super::server::ServerArgs;
 use crate::control::serverconf::{self, Dump};
 use crate::control::{RegistryDb, load_declaration};
 use crate::limits::SERVERCONF_DUMP_BYTES_MAX;
@@ -16,9 +16,8 @@ use crate::limits::SERVERCONF_DUMP_BYTES_MAX;
 pub struct RegistryArgs {
     #[command(subcommand)]
     command: Command,
-    /// The server's configuration file
-    #[arg(long, value_name = "FILE", global = true, default_value = DEFAULT_FILE)]
-    config: PathBuf,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -66,7 +65,7 @@ async fn execute(args: &RegistryArgs) -> Result<(), Box<dyn std::error::Error>> 
     if let Command::Import { dump } = &args.command {
         return import(dump);
     }
-    let config = Config::load(&args.config)?;
+    let config = args.server.config()?;
     match &args.command {
         Command::Apply { file, dry_run } => {
             let clients = load_declaration(file)?;

@@ -4,14 +4,14 @@ mod view;
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
 
-use crate::config::{Config, DEFAULT_FILE};
+use super::server::ServerArgs;
 use crate::limits::ADMIN_ANSWER_BYTES_MAX;
 
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -19,9 +19,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// Arguments of `hermod status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// The server's configuration file
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    config: PathBuf,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Print once instead of every second; so it is where standard output is no terminal
     #[arg(long)]
     once: bool,
@@ -49,7 +48,7 @@ pub fn run(args: &StatusArgs) -> ExitCode {
 }
 
 fn show(args: &StatusArgs) -> Result<bool, String> {
-    let config = Config::load(&args.config).map_err(|error| error.to_string())?;
+    let config = args.server.config().map_err(|error| error.to_string())?;
     let socket = config.admin.socket.ok_or("admin.socket is off in the configuration")?;
     if args.health {
         let (status, text) = ask(&socket, "/health")?;

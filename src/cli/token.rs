@@ -8,8 +8,9 @@ use clap::{Args, Subcommand};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
 
+use super::server::ServerArgs;
 use crate::appliance::{open_token, read_pin};
-use crate::config::{Config, DEFAULT_FILE, Token as TokenKind};
+use crate::config::{Config, Token as TokenKind};
 use crate::crypto::{Certificate, SigningKey as _, SoftwareKey};
 use crate::message::MemberId;
 use crate::signer::{CertificateStatus, KeyPurpose, SoftwareToken};
@@ -20,9 +21,8 @@ use crate::trust::{is_auth_certificate, is_sign_certificate};
 pub struct TokenArgs {
     #[command(subcommand)]
     command: Command,
-    /// The server's configuration file
-    #[arg(long, value_name = "FILE", global = true, default_value = DEFAULT_FILE)]
-    config: PathBuf,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -45,7 +45,7 @@ enum Command {
 
 /// Runs the sub-command: 0 when done, 1 when refused, with the reason on standard error.
 pub fn run(args: &TokenArgs) -> ExitCode {
-    let done = Config::load(&args.config).map_err(Into::into).and_then(|config| match &args.command {
+    let done = args.server.config().map_err(Into::into).and_then(|config| match &args.command {
         Command::Show => show(&config),
         Command::Import { key, certificate, member } => {
             let done = import(&config, key, certificate, member.as_deref());

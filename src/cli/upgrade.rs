@@ -6,17 +6,16 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::server::ServerArgs;
 use crate::appliance::commands::{Command, ask};
 use crate::appliance::{Finding, examine_beside};
-use crate::config::{Config, DEFAULT_FILE};
 use crate::time::SystemClock;
 
 /// Arguments of `hermod upgrade`.
 #[derive(Debug, Args)]
 pub struct UpgradeArgs {
-    /// The server's configuration file
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    config: PathBuf,
+    #[command(flatten)]
+    server: ServerArgs,
     /// The program to hand over to, instead of this one
     #[arg(long, value_name = "PROGRAM")]
     binary: Option<PathBuf>,
@@ -37,7 +36,7 @@ pub fn run(args: &UpgradeArgs) -> ExitCode {
 }
 
 fn upgrade(args: &UpgradeArgs) -> Result<String, String> {
-    let config = Config::load(&args.config).map_err(|error| error.to_string())?;
+    let config = args.server.config().map_err(|error| error.to_string())?;
     let program = match &args.binary {
         Some(program) => program.canonicalize().map_err(|error| format!("{}: {error}", program.display()))?,
         None => {

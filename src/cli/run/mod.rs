@@ -3,7 +3,6 @@
 mod service;
 mod signals;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use clap::Args;
 
 use self::service::Service;
 use crate::appliance::TokenFilter;
-use crate::config::DEFAULT_FILE;
+use crate::cli::server::ServerArgs;
 
 /// Exit code when something has to be mended before a start can succeed: `EX_CONFIG` of `sysexits.h`. A service manager
 /// must not try again by itself.
@@ -20,9 +19,9 @@ pub const MUST_BE_MENDED: u8 = 78;
 /// Arguments of `hermod run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The server's configuration file
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    pub config: PathBuf,
+    /// Whose configuration.
+    #[command(flatten)]
+    pub server: ServerArgs,
     /// Stop when standard input is closed, so that the server does not outlive the process that started it
     #[arg(long)]
     exit_on_stdin_close: bool,

@@ -72,7 +72,7 @@ impl Service {
                 (None, held.map_err(|error| refuse(&error.to_string(), MUST_BE_MENDED))?)
             }
         };
-        let config = match Config::load(&args.config) {
+        let config = match args.server.config() {
             Ok(config) => config,
             Err(error) => {
                 predecessor.iter().for_each(|before| before.failed(&error.to_string()));
@@ -81,7 +81,7 @@ impl Service {
         };
         logging::start(&config.logging.level);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), server = %config.server_id, "hermod starts");
-        let (file, status) = (args.config.clone(), String::new());
+        let (file, status) = (args.server.file.clone(), String::new());
         Ok(Self { file, filter, config, notifier, signals, held, predecessor, status })
     }
 
