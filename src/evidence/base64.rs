@@ -30,6 +30,6 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Decodes base64 without any white space.
-pub(super) fn decode_plain(text: &str) -> Option<Vec<u8>> {
+pub(super) fn decode_plain(text: &[u8]) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
 }

@@ -4,120 +4,69 @@
 
 use super::super::base64;
 use super::document::{Chain, ChainResult, Item, ItemKind, Step};
-use super::tree::{DECLARATION, NAMESPACES};
+use super::form::{self, Form};
 use crate::crypto::DigestAlgorithm;
-use crate::limits::{HASH_CHAIN_BYTES_MAX, HASH_CHAIN_ITEMS_MAX, HASH_CHAIN_STEPS_MAX};
+use crate::limits::{HASH_CHAIN_ITEMS_MAX, HASH_CHAIN_STEPS_MAX};
 
 /// A hash chain document.
 pub(super) fn chain(bytes: &[u8], allow_sha1: bool) -> Option<Chain<'_>> {
-    let mut form = Form::new(bytes, "<ns2:HashChain")?;
-    form.take(NAMESPACES)?;
-    form.take("    <ns2:DefaultDigestMethod Algorithm=\"")?;
-    let method = form.method(allow_sha1)?;
+    let (mut form, method) = Form::chain(bytes)?;
+    let method = allowed(method, allow_sha1)?;
     let mut steps: Vec<Step<'_>> = Vec::with_capacity(12);
     let mut items_left = HASH_CHAIN_ITEMS_MAX;
-    while form.take("    <ns2:HashStep id=\"").is_some() {
+    while form.take(form::STEP).is_some() {
         let id = form.attribute()?;
-        form.take(">\n")?;
+        form.take(form::STEP_OPEN)?;
         let mut items = Vec::with_capacity(2);
-        while form.take("    </ns2:HashStep>\n").is_none() {
+        while form.take(form::STEP_END).is_none() {
             items_left = items_left.checked_sub(1)?;
-            items.push(Item { method, kind: form.item()? });
+            items.push(Item { method, kind: item(&mut form)? });
         }
         if steps.len() == HASH_CHAIN_STEPS_MAX || steps.iter().any(|other| other.id == id) {
             return None;
         }
         steps.push(Step { id, items });
     }
-    form.end("</ns2:HashChain>\n")?;
+    form.end(form::CHAIN_END)?;
     Some(Chain { steps })
 }
 
 /// A hash chain result document.
 pub(super) fn result(bytes: &[u8], allow_sha1: bool) -> Option<ChainResult> {
-    let mut form = Form::new(bytes, "<ns2:HashChainResult URI=\"")?;
+    let mut form = Form::result(bytes)?;
     let uri = form.attribute()?.to_owned();
-    form.take(NAMESPACES)?;
-    form.take("    <DigestMethod Algorithm=\"")?;
-    let method = form.method(allow_sha1)?;
-    form.take("    ")?;
-    let value = form.digest_value()?;
-    form.end("</ns2:HashChainResult>\n")?;
+    let method = allowed(form.result_method()?, allow_sha1)?;
+    let value = digest_value(&mut form)?;
+    form.end(form::RESULT_END)?;
     Some(ChainResult { uri, method, value })
 }
 
-struct Form<'a> {
-    rest: &'a str,
+fn allowed(method: DigestAlgorithm, allow_sha1: bool) -> Option<DigestAlgorithm> {
+    match method {
+        DigestAlgorithm::Sha1 if !allow_sha1 => None,
+        DigestAlgorithm::Sha224 => None,
+        method => Some(method),
+    }
 }
 
-impl<'a> Form<'a> {
-    fn new(bytes: &'a [u8], root: &str) -> Option<Self> {
-        let rest = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= HASH_CHAIN_BYTES_MAX)?;
-        let mut form = Self { rest };
-        form.take(DECLARATION)?;
-        form.take(root)?;
-        Some(form)
+fn item<'a>(form: &mut Form<'a>) -> Option<ItemKind<'a>> {
+    if form.take(form::STEP_REF).is_some() {
+        let uri = form.attribute()?;
+        form.take(form::CLOSED)?;
+        return Some(ItemKind::StepRef(uri));
     }
+    if let Some(value) = form.hash_value(digest_value)? {
+        return Some(ItemKind::HashValue(value));
+    }
+    form.take(form::DATA_REF)?;
+    let uri = form.attribute()?;
+    let value = form.data_value(digest_value)?;
+    Some(ItemKind::DataRef { uri, transforms: Vec::new(), value })
+}
 
-    fn take(&mut self, literal: &str) -> Option<()> {
-        self.rest = self.rest.strip_prefix(literal)?;
-        Some(())
-    }
-
-    fn end(&mut self, literal: &str) -> Option<()> {
-        self.take(literal)?;
-        self.rest.is_empty().then_some(())
-    }
-
-    // Up to the closing quote, of characters that mean only themselves.
-    fn attribute(&mut self) -> Option<&'a str> {
-        let (value, rest) = self.rest.split_once('"')?;
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"/.#:-_".contains(&b);
-        if value.is_empty() || !value.bytes().all(plain) {
-            return None;
-        }
-        self.rest = rest;
-        Some(value)
-    }
-
-    fn method(&mut self, allow_sha1: bool) -> Option<DigestAlgorithm> {
-        let method = DigestAlgorithm::from_uri(self.attribute()?)?;
-        self.take("/>\n")?;
-        match method {
-            DigestAlgorithm::Sha1 if !allow_sha1 => None,
-            DigestAlgorithm::Sha224 => None,
-            method => Some(method),
-        }
-    }
-
-    fn item(&mut self) -> Option<ItemKind<'a>> {
-        if self.take("        <ns2:StepRef URI=\"").is_some() {
-            let uri = self.attribute()?;
-            self.take("/>\n")?;
-            return Some(ItemKind::StepRef(uri));
-        }
-        if self.take("        <ns2:HashValue>\n            ").is_some() {
-            let value = self.digest_value()?;
-            self.take("        </ns2:HashValue>\n")?;
-            return Some(ItemKind::HashValue(value));
-        }
-        self.take("        <ns2:DataRef URI=\"")?;
-        let uri = self.attribute()?;
-        self.take(">\n            ")?;
-        let value = self.digest_value()?;
-        self.take("        </ns2:DataRef>\n")?;
-        Some(ItemKind::DataRef { uri, transforms: Vec::new(), value })
-    }
-
-    fn digest_value(&mut self) -> Option<Vec<u8>> {
-        self.take("<DigestValue>")?;
-        let (value, rest) = self.rest.split_once('<')?;
-        // Entities and white space are the strict reader's.
-        let decoded = base64::decode_plain(value)?;
-        self.rest = rest;
-        self.take("/DigestValue>\n")?;
-        Some(decoded)
-    }
+fn digest_value(form: &mut Form<'_>) -> Option<Vec<u8>> {
+    // Entities and white space are the strict reader's.
+    base64::decode_plain(form.digest_text(|rest| memchr::memchr(b'<', rest))?)
 }
 
 #[cfg(test)]

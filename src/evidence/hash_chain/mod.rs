@@ -6,6 +6,7 @@
 
 mod document;
 mod fixed;
+mod form;
 mod path;
 mod step;
 mod tree;

@@ -7,10 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::DigestList;
-use super::tree::{self, DECLARATION, Leaf, NAMESPACES};
+use super::form::{self, Form};
+use super::tree::{self, Leaf};
 use crate::crypto::{Digest, DigestAlgorithm};
 use crate::evidence::PartName;
-use crate::limits::{ATTACHMENTS_MAX, HASH_CHAIN_BYTES_MAX, HASH_CHAIN_STEPS_MAX};
+use crate::limits::{ATTACHMENTS_MAX, HASH_CHAIN_STEPS_MAX};
 
 /// The way of one leaf through its tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,48 +27,48 @@ pub struct ChainPath {
 impl ChainPath {
     /// The path of a hash chain document over `data_uri`; `None` unless [`Self::to_xml`] gives exactly these bytes.
     pub fn read(xml: &[u8], data_uri: &str) -> Option<Self> {
-        let mut form = Form::new(xml, b"<ns2:HashChain")?;
-        form.take(NAMESPACES.as_bytes())?;
-        form.take(b"    <ns2:DefaultDigestMethod Algorithm=\"")?;
-        let algorithm = form.method()?;
+        let (mut form, algorithm) = Form::chain(xml)?;
         let mut siblings = Vec::with_capacity(12);
-        loop {
+        let leaf = loop {
             let step = siblings.len();
             if step == HASH_CHAIN_STEPS_MAX {
                 return None;
             }
-            form.take(b"    <ns2:HashStep id=\"STEP")?;
-            form.number(step)?;
-            form.take(b"\">\n")?;
-            let left = form.hash_value(algorithm)?;
-            if let Some(digest) = form.data_ref(data_uri, algorithm)? {
-                if left.is_none() && form.take(CLOSE).is_some() {
-                    let leaf = Leaf::Parts(vec![digest]);
-                    return form.end(Self { algorithm, siblings, leaf });
+            form.take(form::STEP_NAMED)?;
+            number(&mut form, step)?;
+            form.take(form::STEP_OPEN)?;
+            let left = form.hash_value(|form| digest_value(form, algorithm))?;
+            if let Some(digest) = data_ref(&mut form, data_uri, algorithm)? {
+                if left.is_none() && form.take(form::STEP_END).is_some() {
+                    break Leaf::Parts(vec![digest]);
                 }
                 let sibling = match left {
                     Some(left) => Some((left, true)),
-                    None => form.hash_value(algorithm)?.map(|right| (right, false)),
+                    None => {
+                        form.hash_value(|form| digest_value(form, algorithm))?.map(|right| (right, false))
+                    }
                 };
                 let leaf = match sibling {
                     Some(sibling) => {
                         siblings.push(sibling);
                         Leaf::Single(digest)
                     }
-                    None => Leaf::Parts(form.further_parts(digest, algorithm)?),
+                    None => Leaf::Parts(further_parts(&mut form, digest, algorithm)?),
                 };
-                form.take(CLOSE)?;
-                return form.end(Self { algorithm, siblings, leaf });
+                form.take(form::STEP_END)?;
+                break leaf;
             }
-            form.take(b"        <ns2:StepRef URI=\"#STEP")?;
-            form.number(step + 1)?;
-            form.take(b"\"/>\n")?;
+            form.take(form::STEP_REF_NAMED)?;
+            number(&mut form, step + 1)?;
+            form.take(form::CLOSED)?;
             siblings.push(match left {
                 Some(left) => (left, true),
-                None => (form.hash_value(algorithm)??, false),
+                None => (form.hash_value(|form| digest_value(form, algorithm))??, false),
             });
-            form.take(CLOSE)?;
-        }
+            form.take(form::STEP_END)?;
+        };
+        form.end(form::CHAIN_END)?;
+        Some(Self { algorithm, siblings, leaf })
     }
 
     /// The value of the tree that the path leads to.
@@ -92,16 +93,13 @@ impl ChainPath {
 /// The value of a hash chain result over the first step of `chain_uri`; `None` unless [`result_xml`] gives exactly
 /// these bytes.
 pub fn read_result(xml: &[u8], chain_uri: &str) -> Option<Digest> {
-    let mut form = Form::new(xml, b"<ns2:HashChainResult URI=\"")?;
-    form.take(chain_uri.as_bytes())?;
-    form.take(b"#STEP0\"")?;
-    form.take(NAMESPACES.as_bytes())?;
-    form.take(b"    <DigestMethod Algorithm=\"")?;
-    let algorithm = form.method()?;
-    form.take(b"    ")?;
-    let value = form.digest_value(algorithm)?;
-    form.take(b"</ns2:HashChainResult>\n")?;
-    form.rest.is_empty().then_some(value)
+    let mut form = Form::result(xml)?;
+    form.take(chain_uri)?;
+    form.take("#STEP0")?;
+    let algorithm = form.result_method()?;
+    let value = digest_value(&mut form, algorithm)?;
+    form.end(form::RESULT_END)?;
+    Some(value)
 }
 
 /// The hash chain result document over the first step of `chain_uri`.
@@ -109,96 +107,47 @@ pub fn result_xml(value: &Digest, chain_uri: &str) -> Vec<u8> {
     tree::result_xml(value, chain_uri)
 }
 
-const CLOSE: &[u8] = b"    </ns2:HashStep>\n";
 const BASE64_BYTES_MAX: usize = 88;
 
-struct Form<'a> {
-    rest: &'a [u8],
+// Written as the writer writes it: no sign, no leading zeros.
+fn number(form: &mut Form<'_>, expected: usize) -> Option<()> {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut left = expected;
+    loop {
+        at -= 1;
+        *digits.get_mut(at)? = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    form.take_bytes(digits.get(at..)?)
 }
 
-impl<'a> Form<'a> {
-    fn new(xml: &'a [u8], root: &[u8]) -> Option<Self> {
-        let mut form = Self { rest: xml };
-        (xml.len() <= HASH_CHAIN_BYTES_MAX).then_some(())?;
-        form.take(DECLARATION.as_bytes())?;
-        form.take(root)?;
-        Some(form)
+fn data_ref(form: &mut Form<'_>, uri: &str, algorithm: DigestAlgorithm) -> Option<Option<Digest>> {
+    if form.take(form::DATA_REF).is_none() {
+        return Some(None);
     }
+    form.take(uri)?;
+    form.data_value(|form| digest_value(form, algorithm)).map(Some)
+}
 
-    fn take(&mut self, literal: &[u8]) -> Option<()> {
-        self.rest = self.rest.strip_prefix(literal)?;
-        Some(())
+fn further_parts(form: &mut Form<'_>, first: Digest, algorithm: DigestAlgorithm) -> Option<Vec<Digest>> {
+    let mut parts = vec![first];
+    while let Some(part) = data_ref(form, &PartName::at(parts.len()).uri(), algorithm)? {
+        parts.push(part);
+        (parts.len() <= ATTACHMENTS_MAX + 1).then_some(())?;
     }
+    Some(parts)
+}
 
-    // Written as the writer writes it: no sign, no leading zeros.
-    fn number(&mut self, expected: usize) -> Option<()> {
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        let mut left = expected;
-        loop {
-            at -= 1;
-            *digits.get_mut(at)? = b'0' + (left % 10) as u8;
-            left /= 10;
-            if left == 0 {
-                break;
-            }
-        }
-        self.take(digits.get(at..)?)
-    }
-
-    fn method(&mut self) -> Option<DigestAlgorithm> {
-        let end = memchr::memchr(b'"', self.rest)?;
-        let (uri, rest) = self.rest.split_at_checked(end)?;
-        self.rest = rest;
-        self.take(b"\"/>\n")?;
-        DigestAlgorithm::from_uri(std::str::from_utf8(uri).ok()?)
-    }
-
-    // The outer option: whether the form is kept to; the inner: whether there is such an item.
-    fn hash_value(&mut self, algorithm: DigestAlgorithm) -> Option<Option<Digest>> {
-        if self.take(b"        <ns2:HashValue>\n            ").is_none() {
-            return Some(None);
-        }
-        let value = self.digest_value(algorithm)?;
-        self.take(b"        </ns2:HashValue>\n")?;
-        Some(Some(value))
-    }
-
-    fn data_ref(&mut self, uri: &str, algorithm: DigestAlgorithm) -> Option<Option<Digest>> {
-        if self.take(b"        <ns2:DataRef URI=\"").is_none() {
-            return Some(None);
-        }
-        self.take(uri.as_bytes())?;
-        self.take(b"\">\n            ")?;
-        let value = self.digest_value(algorithm)?;
-        self.take(b"        </ns2:DataRef>\n")?;
-        Some(Some(value))
-    }
-
-    fn further_parts(&mut self, first: Digest, algorithm: DigestAlgorithm) -> Option<Vec<Digest>> {
-        let mut parts = vec![first];
-        while let Some(part) = self.data_ref(&PartName::at(parts.len()).uri(), algorithm)? {
-            parts.push(part);
-            (parts.len() <= ATTACHMENTS_MAX + 1).then_some(())?;
-        }
-        Some(parts)
-    }
-
-    fn digest_value(&mut self, algorithm: DigestAlgorithm) -> Option<Digest> {
-        self.take(b"<DigestValue>")?;
-        let mut value = [0; BASE64_BYTES_MAX];
-        let (text, rest) = self.rest.split_at_checked(algorithm.length().div_ceil(3) * 4)?;
-        // The engine accepts one spelling of a value only.
-        let length = STANDARD.decode_slice(text, &mut value).ok()?;
-        self.rest = rest;
-        self.take(b"</DigestValue>\n")?;
-        Digest::from_bytes(algorithm, value.get(..length)?)
-    }
-
-    fn end<T>(mut self, value: T) -> Option<T> {
-        self.take(b"</ns2:HashChain>\n")?;
-        self.rest.is_empty().then_some(value)
-    }
+fn digest_value(form: &mut Form<'_>, algorithm: DigestAlgorithm) -> Option<Digest> {
+    let text = form.digest_text(|_| Some(algorithm.length().div_ceil(3) * 4))?;
+    let mut value = [0; BASE64_BYTES_MAX];
+    // The engine accepts one spelling of a value only.
+    let length = STANDARD.decode_slice(text, &mut value).ok()?;
+    Digest::from_bytes(algorithm, value.get(..length)?)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ use crate::crypto::{Digest, DigestAlgorithm};
 use super::super::base64;
 use super::super::part::PartName;
 use super::DigestList;
+use super::form;
 
 /// What one request of a batch brings into the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,16 +128,17 @@ impl Leaf {
 /// A hash chain result document.
 pub(super) fn result_xml(value: &Digest, chain_uri: &str) -> Vec<u8> {
     let mut out = String::with_capacity(512);
-    out.push_str(DECLARATION);
-    out.push_str("<ns2:HashChainResult URI=\"");
+    out.push_str(form::DECLARATION);
+    out.push_str(form::RESULT);
     out.push_str(chain_uri);
     out.push_str("#STEP0\"");
-    out.push_str(NAMESPACES);
-    out.push_str("    <DigestMethod Algorithm=\"");
+    out.push_str(form::NAMESPACES);
+    out.push_str(form::METHOD);
     out.push_str(value.algorithm().uri());
-    out.push_str("\"/>\n    ");
+    out.push_str(form::CLOSED);
+    out.push_str(form::RESULT_INDENT);
     push_digest_value(&mut out, value);
-    out.push_str("</ns2:HashChainResult>\n");
+    out.push_str(form::RESULT_END);
     out.into_bytes()
 }
 
@@ -149,12 +151,12 @@ pub(super) fn chain_xml<'d>(
     data_uri: &str,
 ) -> Vec<u8> {
     let mut out = String::with_capacity(512 + depth * 256 + leaf.digests().len() * 192);
-    out.push_str(DECLARATION);
-    out.push_str("<ns2:HashChain");
-    out.push_str(NAMESPACES);
-    out.push_str("    <ns2:DefaultDigestMethod Algorithm=\"");
+    out.push_str(form::DECLARATION);
+    out.push_str(form::CHAIN);
+    out.push_str(form::NAMESPACES);
+    out.push_str(form::DEFAULT_METHOD);
     out.push_str(algorithm.uri());
-    out.push_str("\"/>\n");
+    out.push_str(form::CLOSED);
     let multipart = matches!(leaf, Leaf::Parts(_));
     let mut steps = Steps { out: &mut out, written: 0 };
     for (at, (sibling, is_left)) in siblings.enumerate() {
@@ -183,18 +185,14 @@ pub(super) fn chain_xml<'d>(
         }
         steps.close();
     }
-    out.push_str("</ns2:HashChain>\n");
+    out.push_str(form::CHAIN_END);
     out.into_bytes()
 }
 
-pub(super) const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n";
-pub(super) const NAMESPACES: &str =
-    " xmlns=\"http://www.w3.org/2000/09/xmldsig#\" xmlns:ns2=\"http://cyber.ee/hashchain\">\n";
-
 fn push_digest_value(out: &mut String, digest: &Digest) {
-    out.push_str("<DigestValue>");
+    out.push_str(form::VALUE);
     base64::push(out, digest.as_ref());
-    out.push_str("</DigestValue>\n");
+    out.push_str(form::VALUE_END);
 }
 
 struct Steps<'o> {
@@ -210,33 +208,33 @@ impl Steps<'_> {
     }
 
     fn open(&mut self) {
-        self.out.push_str("    <ns2:HashStep id=\"STEP");
+        self.out.push_str(form::STEP_NAMED);
         self.number(self.written);
-        self.out.push_str("\">\n");
+        self.out.push_str(form::STEP_OPEN);
         self.written += 1;
     }
 
     fn close(&mut self) {
-        self.out.push_str("    </ns2:HashStep>\n");
+        self.out.push_str(form::STEP_END);
     }
 
     fn step_ref(&mut self, step: usize) {
-        self.out.push_str("        <ns2:StepRef URI=\"#STEP");
+        self.out.push_str(form::STEP_REF_NAMED);
         self.number(step);
-        self.out.push_str("\"/>\n");
+        self.out.push_str(form::CLOSED);
     }
 
     fn hash_value(&mut self, digest: &Digest) {
-        self.out.push_str("        <ns2:HashValue>\n            ");
+        self.out.push_str(form::HASH_VALUE);
         push_digest_value(self.out, digest);
-        self.out.push_str("        </ns2:HashValue>\n");
+        self.out.push_str(form::HASH_VALUE_END);
     }
 
     fn data_ref(&mut self, uri: &str, digest: &Digest) {
-        self.out.push_str("        <ns2:DataRef URI=\"");
+        self.out.push_str(form::DATA_REF);
         self.out.push_str(uri);
-        self.out.push_str("\">\n            ");
+        self.out.push_str(form::DATA_REF_OPEN);
         push_digest_value(self.out, digest);
-        self.out.push_str("        </ns2:DataRef>\n");
+        self.out.push_str(form::DATA_REF_END);
     }
 }
