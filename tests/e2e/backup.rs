@@ -11,12 +11,13 @@ use super::setup::Running;
 use super::world::{HERMOD, World, eventually};
 
 /// A key ring of gpg with one key, in a directory of its own. Its agent ends with it.
-struct KeyRing(tempfile::TempDir);
+pub struct KeyRing(pub tempfile::TempDir);
 
 const WHO: &str = "backup@example.org";
 
 impl KeyRing {
-    fn new() -> Option<Self> {
+    /// `None` when gpg is not here.
+    pub fn new() -> Option<Self> {
         // The agent's socket must have a short path.
         let ring = Self(tempfile::Builder::new().prefix("gpg").tempdir_in("/tmp").unwrap());
         let made = ring.gpg(&[
@@ -32,7 +33,8 @@ impl KeyRing {
         made.is_some_and(|output| output.status.success()).then_some(ring)
     }
 
-    fn gpg(&self, words: &[&str]) -> Option<Output> {
+    /// What gpg says with this ring.
+    pub fn gpg(&self, words: &[&str]) -> Option<Output> {
         Command::new("gpg").args(words).env("GNUPGHOME", self.0.path()).stdin(Stdio::null()).output().ok()
     }
 }

@@ -5,12 +5,42 @@ use std::process::Command;
 
 use hermod::sandbox::RuntimeChoice;
 
+use super::backup::KeyRing;
 use super::captures::error_code;
 use super::http::{self, Message};
 use super::world::{Cases, HERMOD, World, eventually, hermod};
 
 fn get(address: SocketAddr, target: &str) -> Message {
     http::send(address, format!("GET {target} HTTP/1.1\r\nHost: ss\r\n\r\n").as_bytes())
+}
+
+#[test]
+fn downloads_are_encrypted_where_archives_are_and_more_than_run_at_once_wait() {
+    let Some(ring) = KeyRing::new() else {
+        eprintln!("skipped: gpg is not here");
+        return;
+    };
+    let world = World::start(RuntimeChoice::Auto, |options| {
+        let home = ring.0.path();
+        options.extra_config += &format!("\n[log]\narchive_encryption = true\narchive_gpg_home = {home:?}\n");
+    });
+    assert_eq!(world.rest("GET", "random?size=10", "X-Road-Id: mine\r\n", b"").status(), 200);
+    let query =
+        "xRoadInstance=SANDBOX&memberClass=GOV&memberCode=100&subsystemCode=consumer&queryId=mine&force";
+    let (port, at_once) = (world.client_port(), hermod::limits::DOWNLOAD_ENCRYPTIONS_MAX);
+    std::thread::scope(|scope| {
+        let downloads: Vec<_> =
+            (0..3 * at_once).map(|_| scope.spawn(|| get(port, &format!("/asic?{query}")))).collect();
+        for download in downloads {
+            let answer = download.join().unwrap();
+            assert_eq!(answer.status(), 200, "{}", answer.text());
+            assert!(answer.header("content-disposition").contains("mine.zip.gpg"));
+            let file = ring.0.path().join("download");
+            std::fs::write(&file, &answer.body).unwrap();
+            let output = ring.gpg(&["--quiet", "--decrypt", file.to_str().unwrap()]).unwrap();
+            assert!(output.stdout.starts_with(b"PK"), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+    });
 }
 
 #[test]
