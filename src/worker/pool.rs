@@ -51,8 +51,9 @@ impl Key {
 /// becomes idle meanwhile. Without a bound each message of a burst would begin a handshake of its own, and handshakes,
 /// each with private-key operations on both sides, would take the processor from the messages.
 const CONNECTING_MAX: usize = 8;
-/// Handshakes that take longer than this are fewer at once, in proportion: what slows them down is mostly that the
-/// processors of this server or of the peer are busy with messages, which more handshakes would only delay.
+/// Handshakes that take longer than this, and than twice the quickest one with the same peer, are fewer at once, in
+/// proportion: what slows them down is not the way to it, but that the processors of this server or of the peer are busy
+/// with messages, which more handshakes would only delay.
 const HANDSHAKE_USUAL: Duration = Duration::from_millis(50);
 
 /// What leads to one target.
@@ -64,6 +65,8 @@ struct Route {
     connecting: usize,
     /// How long it took to make the last one.
     took: Duration,
+    /// How long the quickest one took: the way to the peer and back is in it.
+    quickest: Option<Duration>,
     /// Messages that wait for one.
     waiting: usize,
     /// The peer closed the last connection after one exchange: nothing will become idle, so nothing is waited for.
@@ -74,7 +77,8 @@ struct Route {
 
 impl Route {
     fn connecting_max(&self) -> usize {
-        let usual = CONNECTING_MAX as u128 * HANDSHAKE_USUAL.as_micros();
+        let usual = HANDSHAKE_USUAL.max(2 * self.quickest.unwrap_or_default());
+        let usual = CONNECTING_MAX as u128 * usual.as_micros();
         let now = usual.checked_div(self.took.as_micros()).unwrap_or(usual);
         (now as usize).clamp(1, CONNECTING_MAX)
     }
@@ -188,6 +192,7 @@ impl Connecting {
     fn made(self) {
         if let Some(route) = self.idle.routes.borrow_mut().get_mut(&self.key) {
             route.took = self.since.elapsed();
+            route.quickest = Some(route.quickest.map_or(route.took, |quickest| quickest.min(route.took)));
         }
     }
 }
@@ -307,6 +312,18 @@ mod tests {
     async fn slow_handshakes_are_fewer_at_once() {
         let (pool, key) = pool_and_key();
         for (took_ms, at_once) in [(10, 8), (50, 8), (100, 4), (399, 1), (60_000, 1)] {
+            let connecting = connect(&pool, &key).unwrap();
+            tokio::time::advance(Duration::from_millis(took_ms)).await;
+            connecting.made();
+            let made: Vec<Connecting> = std::iter::from_fn(|| connect(&pool, &key)).collect();
+            assert_eq!(made.len(), at_once, "{took_ms} ms");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_far_peer_is_not_a_busy_one() {
+        let (pool, key) = pool_and_key();
+        for (took_ms, at_once) in [(300, 8), (600, 8), (1200, 4)] {
             let connecting = connect(&pool, &key).unwrap();
             tokio::time::advance(Duration::from_millis(took_ms)).await;
             connecting.made();
