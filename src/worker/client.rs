@@ -10,12 +10,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::connection::{Connection, End, within};
+use super::connection::{Connection, End};
 use super::error::{HttpError, Wait};
 use super::http::{
     BodyDecoder, BodyFraming, Decoded, Encoder, HeadScanner, ResponseHead, parse_response, request_head,
     response_body, wants_close,
 };
+use super::limited::within;
 use super::pool::{Idle, Key};
 use super::runtime;
 use super::stream::Stream;

@@ -7,9 +7,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::time::timeout;
 
+use super::buffers;
 use super::error::{HttpError, Wait};
+use super::limited::within;
 use super::stream::Stream;
 use super::tls::TlsSession;
 use crate::limits::WRITE_BUFFER_BYTES;
@@ -106,7 +107,7 @@ impl Connection {
         if self.input.capacity() - self.input.len() < bytes.len() {
             self.input.reserve(bytes.len());
         }
-        match tls.feed(&bytes, &mut self.input) {
+        match tls.feed(bytes, &mut self.input) {
             Ok(progress) => {
                 if progress.closed {
                     self.end = Some(End::Clean);
@@ -123,8 +124,12 @@ impl Connection {
     }
 
     /// As [`fill`](Self::fill), with a limit of time.
-    pub(super) async fn fill_within(&mut self, limit: Duration, wait: Wait) -> Result<(), HttpError> {
-        within(limit, wait, self.fill()).await
+    pub(super) fn fill_within(
+        &mut self,
+        limit: Duration,
+        wait: Wait,
+    ) -> impl Future<Output = Result<(), HttpError>> {
+        within(limit, wait, self.fill())
     }
 
     /// Writes everything.
@@ -137,8 +142,10 @@ impl Connection {
             let (now, later) = slices.split_at(round(slices));
             slices = later;
             if let Some(tls) = &mut self.tls {
-                tls.write_slices(now)?;
-                tls.ciphertext(&mut self.ciphertext);
+                if self.ciphertext.capacity() == 0 {
+                    self.ciphertext = buffers::take();
+                }
+                tls.write_slices(now, &mut self.ciphertext)?;
             }
             if self.ciphertext.len() >= WRITE_BUFFER_BYTES {
                 self.flush_tls().await?;
@@ -152,7 +159,7 @@ impl Connection {
             tls.ciphertext(&mut self.ciphertext);
             if !self.ciphertext.is_empty() {
                 let buffer = std::mem::take(&mut self.ciphertext);
-                self.ciphertext = self.stream.write_buffer(buffer).await?;
+                buffers::give(self.stream.write_buffer(buffer).await?);
             }
         }
         Ok(())
@@ -199,13 +206,4 @@ fn round(slices: &[Bytes]) -> usize {
         bytes <= WRITE_BUFFER_BYTES
     });
     fits.count().max(1)
-}
-
-/// Limits the time of a step.
-pub(super) async fn within<T>(
-    limit: Duration,
-    wait: Wait,
-    step: impl Future<Output = Result<T, HttpError>>,
-) -> Result<T, HttpError> {
-    timeout(limit, step).await.unwrap_or(Err(HttpError::Timeout(wait)))
 }

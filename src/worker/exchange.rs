@@ -6,13 +6,15 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use super::connection::{Connection, within};
+use super::connection::Connection;
 use super::error::{HttpError, Wait};
 use super::http::{
     BodyDecoder, BodyFraming, Decoded, Encoder, NO_HEADERS, RequestHead, Version, bodiless, header_values,
     request_body, response_head, wants_close,
 };
+use super::limited::within;
 use super::listener::Role;
 use super::progress::Progress;
 use super::server::ServerTimeouts;
@@ -170,13 +172,11 @@ impl ServerExchange {
                         let write = self.connection.write_all(vec![interim]);
                         within(self.timeouts.write, Wait::Write, write).await?;
                     }
-                    let (connection, pause) = (&mut self.connection, self.timeouts.body);
-                    let fill = async {
-                        let before = connection.input.len();
-                        connection.fill_within(pause, Wait::Body).await?;
-                        Ok(connection.input.len() - before)
-                    };
-                    self.progress.wait(self.timeouts.body_bytes_per_sec_min, fill).await?;
+                    let (began, before) = (Instant::now(), self.connection.input.len());
+                    self.connection.fill_within(self.timeouts.body, Wait::Body).await?;
+                    let received = self.connection.input.len() - before;
+                    let least = self.timeouts.body_bytes_per_sec_min;
+                    self.progress.waited(began.elapsed(), received, least)?;
                 }
             }
         }
@@ -300,14 +300,16 @@ impl ServerExchange {
                     _ if self.body_failed => 400,
                     _ => 500,
                 };
-                return self.refuse(status).await;
+                return Box::pin(self.refuse(status)).await;
             }
             (Response::Body(_) | Response::NoBody, _) => return After::Abort,
         }
         if !self.body_ended && !self.body_failed {
             // An expectation that was not met leaves open whether the body comes at all.
             let pause = self.timeouts.body;
-            self.close |= self.expects_continue || within(pause, Wait::Body, self.drain()).await.is_err();
+            // Boxed, as it is rare: every connection would hold room for it.
+            self.close |=
+                self.expects_continue || within(pause, Wait::Body, Box::pin(self.drain())).await.is_err();
         }
         match (self.close, self.body_ended) {
             (false, _) if self.connection.end().is_none() => After::KeepAlive,

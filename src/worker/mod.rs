@@ -54,11 +54,13 @@
 
 mod affinity;
 mod budget;
+mod buffers;
 mod client;
 mod connection;
 mod error;
 mod exchange;
 mod http;
+mod limited;
 mod listener;
 mod pool;
 mod progress;

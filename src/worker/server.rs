@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::connection::{Connection, within};
+use super::connection::Connection;
 use super::error::{HttpError, Wait};
 use super::exchange::{After, Handler, PeerInfo, ServerExchange};
 use super::http::{HeadScanner, RequestHead, parse_request};
+use super::limited::within;
 use super::listener::Role;
 use super::stream::Stream;
 use super::tls::{TlsServer, TlsSession, handshakes};
@@ -108,10 +109,10 @@ async fn requests<H: Handler>(site: &Site<H>, mut exchange: ServerExchange) {
                     let result = site.handler.handle(head, &mut exchange).await;
                     exchange.settle(result).await
                 }
-                Err(error) => refuse(&mut exchange, &error).await,
+                Err(error) => Box::pin(refuse(&mut exchange, &error)).await,
             },
             Ok(None) => After::Close,
-            Err(error) => refuse(&mut exchange, &error).await,
+            Err(error) => Box::pin(refuse(&mut exchange, &error)).await,
         };
         match after {
             After::KeepAlive => {}
@@ -121,7 +122,7 @@ async fn requests<H: Handler>(site: &Site<H>, mut exchange: ServerExchange) {
                 return;
             }
             After::CloseLingering => {
-                let _ = within(LINGER, Wait::Write, linger(&mut exchange.connection)).await;
+                let _ = within(LINGER, Wait::Write, Box::pin(linger(&mut exchange.connection))).await;
                 return;
             }
             After::Abort => {

@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::client::{ResolvesClientCert, Resumption, Tls12Resumption};
+use rustls::client::{ResolvesClientCert, Resumption, Tls12Resumption, UnbufferedClientConnection};
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, ClientConnection, SignatureScheme, SupportedCipherSuite};
+use rustls::{ClientConfig, SignatureScheme, SupportedCipherSuite};
 
 use super::identity::{IdentitySource, TlsIdentity};
 use super::provider::TlsVersions;
@@ -63,7 +63,7 @@ impl TlsClient {
         let name =
             ServerName::try_from(host.to_string()).map_err(|_| TlsError::ServerName(host.to_string()))?;
         let (config, _) = self.config()?;
-        Ok(RustlsSession::new(ClientConnection::new(config, name)?))
+        Ok(RustlsSession::client(UnbufferedClientConnection::new(config, name)?))
     }
 
     /// The configuration of the moment, for a client that is no worker's.

@@ -43,20 +43,15 @@ pub(super) struct Progress {
     pub(super) closed: bool,
 }
 
-/// A TLS session without I/O. rustls's buffered API stands behind it today.
+/// A TLS session without I/O. rustls's unbuffered API stands behind it today.
 pub(super) trait TlsSession {
     /// Takes ciphertext; plaintext is appended to `plaintext`. After an error [`ciphertext`](Self::ciphertext)
     /// holds the alert.
-    fn feed(&mut self, ciphertext: &[u8], plaintext: &mut BytesMut) -> Result<Progress, TlsError>;
-    /// Encrypts the slices, joined, into as few records as can be; the result waits in
-    /// [`ciphertext`](Self::ciphertext).
-    fn write_slices(&mut self, plaintext: &[Bytes]) -> Result<(), TlsError>;
-    /// One slice.
-    #[cfg(test)]
-    fn write(&mut self, plaintext: &[u8]) -> Result<(), TlsError> {
-        self.write_slices(&[Bytes::copy_from_slice(plaintext)])
-    }
-    /// Appends what has to be sent.
+    fn feed(&mut self, ciphertext: BytesMut, plaintext: &mut BytesMut) -> Result<Progress, TlsError>;
+    /// Encrypts the slices, joined, into as few records as can be, and appends them to `out` after what had to be sent
+    /// before.
+    fn write_slices(&mut self, plaintext: &[Bytes], out: &mut Vec<u8>) -> Result<(), TlsError>;
+    /// Appends what has to be sent besides.
     fn ciphertext(&mut self, out: &mut Vec<u8>);
     /// The handshake is not finished.
     fn is_handshaking(&self) -> bool;

@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, UnbufferedServerConnection, WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
-use rustls::{DistinguishedName, ServerConfig, ServerConnection, SupportedCipherSuite};
+use rustls::{DistinguishedName, ServerConfig, SupportedCipherSuite};
 
 use super::identity::{IdentitySource, TlsIdentity};
 use super::provider::TlsVersions;
@@ -71,7 +73,7 @@ impl TlsServer {
 
     /// A session for one accepted connection.
     pub(in crate::worker) fn session(&self) -> Result<RustlsSession, TlsError> {
-        Ok(RustlsSession::new(ServerConnection::new(self.config()?)?))
+        Ok(RustlsSession::server(UnbufferedServerConnection::new(self.config()?)?))
     }
 
     // A new identity starts with new tickets: a resumed session would go on under the old certificate.

@@ -1,93 +1,295 @@
-//! rustls's buffered connection as a [`TlsSession`].
+//! rustls's unbuffered connection as a [`TlsSession`]: records are decrypted where they were received, and encrypted into
+//! the buffer that is written.
 
-use std::io::{BufRead, ErrorKind, IoSlice, Write};
-
-use bytes::{Bytes, BytesMut};
-use rustls::{Connection, HandshakeKind};
+use bytes::{Buf, Bytes, BytesMut};
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
+};
+use rustls::{CommonState, Error, HandshakeKind};
 
 use super::{Progress, TlsError, TlsSession};
+use crate::worker::buffers;
+
+/// Plaintext of a record at most (RFC 8446 5.1).
+const RECORD_BYTES_MAX: usize = 16 * 1024;
+/// What a record is longer than its plaintext at most, in any suite that is offered; the session says when it is more.
+const RECORD_OVERHEAD_BYTES: usize = 128;
 
 /// A client's or server's session.
-pub(crate) struct RustlsSession(Connection);
+pub(crate) struct RustlsSession {
+    side: Side,
+    /// Ciphertext that is not used up: the start of a record or of a handshake message.
+    rest: BytesMut,
+    /// What has to be sent before anything else.
+    pending: Vec<u8>,
+    /// Plaintext that came while something was to be sent; the next [`feed`](TlsSession::feed) gives it.
+    early: BytesMut,
+    closed: bool,
+    /// Why it ended. What is left to be sent is the alert.
+    failed: Option<Error>,
+}
+
+enum Side {
+    Client(Box<UnbufferedClientConnection>),
+    Server(Box<UnbufferedServerConnection>),
+}
+
+/// What to do after one state of the session.
+enum Next {
+    Again,
+    /// It has the start of a record, or nothing, and nothing to send.
+    Idle,
+}
 
 impl RustlsSession {
-    pub(crate) fn new(connection: impl Into<Connection>) -> Self {
-        let mut connection = connection.into();
-        // The connection writes out after every chunk, which bounds the buffer; a limit inside would cut writes.
-        connection.set_buffer_limit(None);
-        Self(connection)
+    pub(crate) fn client(connection: UnbufferedClientConnection) -> Self {
+        Self::new(Side::Client(Box::new(connection)))
     }
 
-    fn take_plaintext(&mut self, plaintext: &mut BytesMut) {
-        let mut reader = self.0.reader();
-        while let Ok(chunk) = reader.fill_buf() {
-            let length = chunk.len();
-            if length == 0 {
-                break;
-            }
-            plaintext.extend_from_slice(chunk);
-            reader.consume(length);
+    pub(crate) fn server(connection: UnbufferedServerConnection) -> Self {
+        Self::new(Side::Server(Box::new(connection)))
+    }
+
+    fn new(side: Side) -> Self {
+        let (rest, pending, early) = (BytesMut::new(), Vec::new(), BytesMut::new());
+        Self { side, rest, pending, early, closed: false, failed: None }
+    }
+
+    fn state(&self) -> &CommonState {
+        match &self.side {
+            Side::Client(connection) => connection,
+            Side::Server(connection) => connection,
         }
+    }
+
+    /// Goes through the session's states until it waits for more ciphertext; what it has to send is then `pending`.
+    fn advance(&mut self, plaintext: &mut BytesMut) -> Result<(), Error> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        loop {
+            match self.step(plaintext) {
+                Ok(Next::Again) => {}
+                Ok(Next::Idle) => return Ok(()),
+                Err(error) => {
+                    self.failed = Some(error.clone());
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, plaintext: &mut BytesMut) -> Result<Next, Error> {
+        let (pending, closed) = (&mut self.pending, &mut self.closed);
+        let (discard, next) = match &mut self.side {
+            Side::Client(connection) => {
+                settle(connection.process_tls_records(&mut self.rest), plaintext, pending, closed)
+            }
+            Side::Server(connection) => {
+                settle(connection.process_tls_records(&mut self.rest), plaintext, pending, closed)
+            }
+        };
+        self.rest.advance(discard.min(self.rest.len()));
+        next
+    }
+
+    /// Encrypts what [`ciphertext`](TlsSession::ciphertext) gives later.
+    #[cfg(test)]
+    pub(crate) fn write(&mut self, plaintext: &[u8]) -> Result<(), TlsError> {
+        let mut out = Vec::new();
+        self.write_slices(&[Bytes::copy_from_slice(plaintext)], &mut out)?;
+        self.pending.append(&mut out);
+        Ok(())
+    }
+
+    fn encrypt(&mut self, plaintext: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let start = out.len();
+        let records = plaintext.len() / RECORD_BYTES_MAX + 1;
+        let mut room = plaintext.len() + records * RECORD_OVERHEAD_BYTES;
+        loop {
+            out.resize(start + room, 0);
+            let into = out.get_mut(start..).unwrap_or_default();
+            let written = match &mut self.side {
+                Side::Client(connection) => {
+                    write(connection.process_tls_records(&mut self.rest), plaintext, into)
+                }
+                Side::Server(connection) => {
+                    write(connection.process_tls_records(&mut self.rest), plaintext, into)
+                }
+            };
+            match written {
+                Ok(written) => {
+                    out.truncate(start + written);
+                    return Ok(());
+                }
+                Err(Unwritten::Room(required)) if required > room => room = required,
+                Err(Unwritten::Room(_) | Unwritten::NotReady) => {
+                    out.truncate(start);
+                    return Err(Error::General("tls session takes no more".into()));
+                }
+                Err(Unwritten::Failed(error)) => {
+                    out.truncate(start);
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// Deals with one state; says how many bytes of ciphertext are used up.
+fn settle<D>(
+    status: UnbufferedStatus<'_, '_, D>,
+    plaintext: &mut BytesMut,
+    pending: &mut Vec<u8>,
+    closed: &mut bool,
+) -> (usize, Result<Next, Error>) {
+    let UnbufferedStatus { mut discard, state } = status;
+    let next = match state {
+        Err(error) => Err(error),
+        Ok(ConnectionState::ReadTraffic(mut traffic)) => loop {
+            match traffic.next_record() {
+                None => break Ok(Next::Again),
+                Some(Err(error)) => break Err(error),
+                Some(Ok(record)) => {
+                    discard += record.discard;
+                    plaintext.extend_from_slice(record.payload);
+                }
+            }
+        },
+        Ok(ConnectionState::EncodeTlsData(mut data)) => {
+            let start = pending.len();
+            // How much room it needs it says when there is none.
+            let mut encoded = data.encode(&mut []);
+            if let Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) = encoded {
+                pending.resize(start + required_size, 0);
+                encoded = data.encode(pending.get_mut(start..).unwrap_or_default());
+            }
+            pending.truncate(start + *encoded.as_ref().unwrap_or(&0));
+            encoded.map(|_| Next::Again).map_err(|error| Error::General(error.to_string()))
+        }
+        // What was encoded is in `pending`, and goes out before anything else does.
+        Ok(ConnectionState::TransmitTlsData(data)) => {
+            data.done();
+            Ok(Next::Again)
+        }
+        Ok(ConnectionState::PeerClosed) => {
+            *closed = true;
+            Ok(Next::Again)
+        }
+        Ok(
+            ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_) | ConnectionState::Closed,
+        ) => Ok(Next::Idle),
+        // Early data is never accepted, and no other state is known.
+        Ok(_) => Err(Error::General("unexpected state of the tls session".into())),
+    };
+    (discard, next)
+}
+
+enum Unwritten {
+    Room(usize),
+    NotReady,
+    Failed(Error),
+}
+
+fn write<D>(
+    status: UnbufferedStatus<'_, '_, D>,
+    plaintext: &[u8],
+    into: &mut [u8],
+) -> Result<usize, Unwritten> {
+    match status.state.map_err(Unwritten::Failed)? {
+        ConnectionState::WriteTraffic(mut traffic) => {
+            traffic.encrypt(plaintext, into).map_err(|error| match error {
+                EncryptError::InsufficientSize(InsufficientSizeError { required_size }) => {
+                    Unwritten::Room(required_size)
+                }
+                EncryptError::EncryptExhausted => Unwritten::Failed(Error::EncryptError),
+            })
+        }
+        _ => Err(Unwritten::NotReady),
+    }
+}
+
+// A session that is not ready to say so has not said anything that could be taken for the whole.
+fn close<D>(status: UnbufferedStatus<'_, '_, D>, into: &mut [u8]) -> usize {
+    match status.state {
+        Ok(ConnectionState::WriteTraffic(mut traffic)) => traffic.queue_close_notify(into).unwrap_or(0),
+        _ => 0,
     }
 }
 
 impl TlsSession for RustlsSession {
-    fn feed(&mut self, mut ciphertext: &[u8], plaintext: &mut BytesMut) -> Result<Progress, TlsError> {
-        let mut closed = false;
-        while !ciphertext.is_empty() && !closed {
-            // Reading from a slice cannot fail but for a full buffer, and the buffer is emptied every round.
-            let taken = self.0.read_tls(&mut ciphertext).map_err(|e| general(&e))?;
-            closed = self.0.process_new_packets()?.peer_has_closed();
-            self.take_plaintext(plaintext);
-            if taken == 0 {
-                break;
-            }
+    fn feed(&mut self, ciphertext: BytesMut, plaintext: &mut BytesMut) -> Result<Progress, TlsError> {
+        if !self.early.is_empty() {
+            plaintext.extend_from_slice(&std::mem::take(&mut self.early));
         }
-        Ok(Progress { closed })
+        // Joined without a copy where it was received into what the rest was received into.
+        match self.rest.is_empty() {
+            true => self.rest = ciphertext,
+            false => self.rest.unsplit(ciphertext),
+        }
+        self.advance(plaintext)?;
+        if self.rest.is_empty() {
+            // The receive buffer can be used again.
+            self.rest = BytesMut::new();
+        }
+        Ok(Progress { closed: self.closed })
     }
 
-    fn write_slices(&mut self, plaintext: &[Bytes]) -> Result<(), TlsError> {
-        let slices: Vec<IoSlice<'_>> = plaintext.iter().map(|slice| IoSlice::new(slice)).collect();
-        let length: usize = plaintext.iter().map(Bytes::len).sum();
-        // Without a limit on its buffer the connection takes everything.
-        match self.0.writer().write_vectored(&slices) {
-            Ok(written) if written == length => Ok(()),
-            Ok(_) => Err(rustls::Error::General("tls session takes no more".into()).into()),
-            Err(error) => Err(general(&error).into()),
+    fn write_slices(&mut self, plaintext: &[Bytes], out: &mut Vec<u8>) -> Result<(), TlsError> {
+        self.ciphertext(out);
+        match plaintext {
+            [one] => self.encrypt(one, out)?,
+            several => {
+                let mut joined = buffers::take();
+                several.iter().for_each(|slice| joined.extend_from_slice(slice));
+                let encrypted = self.encrypt(&joined, out);
+                buffers::give(joined);
+                encrypted?;
+            }
         }
+        Ok(())
     }
 
     fn ciphertext(&mut self, out: &mut Vec<u8>) {
-        while self.0.wants_write() && self.0.write_tls(out).is_ok() {}
+        let mut early = std::mem::take(&mut self.early);
+        // A failure is the next feed's, which reports it again. Its alert is taken out before the session looks at
+        // anything that came.
+        if self.advance(&mut early).is_err() {
+            while self.state().wants_write() && self.step(&mut early).is_ok() {}
+        }
+        self.early = early;
+        out.append(&mut self.pending);
     }
 
     fn is_handshaking(&self) -> bool {
-        self.0.is_handshaking()
+        self.state().is_handshaking()
     }
 
     fn close(&mut self) {
-        self.0.send_close_notify();
+        let start = self.pending.len();
+        self.pending.resize(start + RECORD_OVERHEAD_BYTES, 0);
+        let into = self.pending.get_mut(start..).unwrap_or_default();
+        let queued = match &mut self.side {
+            Side::Client(connection) => close(connection.process_tls_records(&mut self.rest), into),
+            Side::Server(connection) => close(connection.process_tls_records(&mut self.rest), into),
+        };
+        self.pending.truncate(start + queued);
     }
 
     fn peer_certificates(&self) -> Vec<Bytes> {
-        let chain = self.0.peer_certificates().unwrap_or_default();
+        let chain = self.state().peer_certificates().unwrap_or_default();
         chain.iter().map(|certificate| Bytes::copy_from_slice(certificate)).collect()
     }
 
     fn resumed(&self) -> bool {
-        self.0.handshake_kind() == Some(HandshakeKind::Resumed)
+        self.state().handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     fn description(&self) -> String {
-        let version = self.0.protocol_version().and_then(|v| v.as_str());
-        let suite = self.0.negotiated_cipher_suite().and_then(|s| s.suite().as_str());
+        let version = self.state().protocol_version().and_then(|v| v.as_str());
+        let suite = self.state().negotiated_cipher_suite().and_then(|s| s.suite().as_str());
         format!("{} {}", version.unwrap_or("?"), suite.unwrap_or("?"))
-    }
-}
-
-fn general(error: &std::io::Error) -> rustls::Error {
-    match error.kind() {
-        ErrorKind::WriteZero => rustls::Error::General("tls session is closed".into()),
-        _ => rustls::Error::General(error.to_string()),
     }
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use rcgen::{CertificateParams, KeyPair, SignatureAlgorithm};
+use rustls::client::UnbufferedClientConnection;
 use rustls::crypto::CryptoProvider;
+use rustls::server::UnbufferedServerConnection;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, ServerConfig, SupportedCipherSuite};
 
@@ -75,14 +77,14 @@ fn server_config(identity: &IdentitySource) -> ServerConfig {
 
 fn session(config: &Arc<ClientConfig>) -> RustlsSession {
     let name = rustls::pki_types::ServerName::try_from("127.0.0.1").unwrap();
-    RustlsSession::new(rustls::ClientConnection::new(Arc::clone(config), name).unwrap())
+    RustlsSession::client(UnbufferedClientConnection::new(Arc::clone(config), name).unwrap())
 }
 
 /// Moves everything that waits from one to the other; what came out.
 fn pass(from: &mut RustlsSession, to: &mut RustlsSession) -> Result<BytesMut, TlsError> {
     let (mut wire, mut plaintext) = (Vec::new(), BytesMut::new());
     from.ciphertext(&mut wire);
-    to.feed(&wire, &mut plaintext)?;
+    to.feed(BytesMut::from(&wire[..]), &mut plaintext)?;
     Ok(plaintext)
 }
 

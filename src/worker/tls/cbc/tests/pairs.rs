@@ -20,7 +20,7 @@ fn every_size_goes_both_ways_with_rsa_and_ec_certificates() {
         client.close();
         let (mut wire, mut plaintext) = (Vec::new(), BytesMut::new());
         client.ciphertext(&mut wire);
-        assert!(server.feed(&wire, &mut plaintext).unwrap().closed);
+        assert!(server.feed(BytesMut::from(&wire[..]), &mut plaintext).unwrap().closed);
     }
 }
 
@@ -41,7 +41,7 @@ fn a_record_has_the_length_that_the_padding_rule_says() {
         let mut wire = Vec::new();
         client.ciphertext(&mut wire);
         assert_eq!(wire.len(), 5 + 16 + 16 * ((length + 48) / 16) + 16);
-        server.feed(&wire, &mut BytesMut::new()).unwrap();
+        server.feed(BytesMut::from(&wire[..]), &mut BytesMut::new()).unwrap();
     }
 }
 
@@ -91,7 +91,7 @@ fn trap_trust_01_servers_with_the_official_defaults_are_reached_in_the_first_att
         let client = TlsClient::new(Some(identity(kind))).with_suites(TlsVersions::Both, suites());
         for resumed in [false, true, true] {
             let mut server =
-                RustlsSession::new(rustls::ServerConnection::new(Arc::clone(&official)).unwrap());
+                RustlsSession::server(UnbufferedServerConnection::new(Arc::clone(&official)).unwrap());
             let mut client = client.session("127.0.0.1").unwrap();
             shake_hands(&mut client, &mut server).unwrap();
             assert_eq!((client.description(), client.resumed()), (suite.into(), resumed));

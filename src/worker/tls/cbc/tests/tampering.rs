@@ -14,7 +14,7 @@ fn refuse(change: impl Fn(&mut Vec<u8>), what: &str) {
         client.ciphertext(&mut wire);
         change(&mut wire);
         let mut plaintext = BytesMut::new();
-        let error = server.feed(&wire, &mut plaintext).unwrap_err();
+        let error = server.feed(BytesMut::from(&wire[..]), &mut plaintext).unwrap_err();
         assert!(matches!(error, TlsError::Protocol(Error::DecryptError)), "{what}, {length}: {error}");
         assert!(plaintext.is_empty(), "{what}, {length}");
         // The alert is the only word of the refusal.
@@ -58,8 +58,8 @@ fn a_record_counts_once_and_in_its_place() {
     client.write(b"second").unwrap();
     client.ciphertext(&mut second);
     let mut plaintext = BytesMut::new();
-    server.feed(&first, &mut plaintext).unwrap();
-    let error = server.feed(&first, &mut plaintext).unwrap_err();
+    server.feed(BytesMut::from(&first[..]), &mut plaintext).unwrap();
+    let error = server.feed(BytesMut::from(&first[..]), &mut plaintext).unwrap_err();
     assert!(matches!(error, TlsError::Protocol(Error::DecryptError)));
     assert_eq!(&plaintext[..], b"first");
 
