@@ -48,9 +48,9 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// A message with this `Content-Type`. Error: `invalid_content_type`.
-    pub fn new(worker: &Worker, content_type: &str) -> Result<Self, XRoadError> {
-        Ok(Self {
+    /// A message with this `Content-Type`, boxed since it is handed on several times. Error: `invalid_content_type`.
+    pub fn new(worker: &Worker, content_type: &str) -> Result<Box<Self>, XRoadError> {
+        Ok(Box::new(Self {
             decoder: Decoder::new(content_type)?,
             spools: worker.shared.spools.clone(),
             body_bytes: 0,
@@ -65,7 +65,7 @@ impl Incoming {
             hash_chain: None,
             signature: None,
             open: None,
-        })
+        }))
     }
 
     /// Reads up to and including the message part, so that its sender can be judged before the rest is taken.

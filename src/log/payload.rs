@@ -34,7 +34,7 @@ pub(super) struct EncodedMessage {
     pub signature: SignatureData,
     pub attachments: Vec<Body>,
     /// For the bodies in files, when the record is encrypted.
-    pub cipher: Option<RecordCipher>,
+    pub cipher: Option<Box<RecordCipher>>,
     /// What stands between the time and the offset of the document.
     kind: [u8; 8],
     /// What stands between that and the attachments.
@@ -89,7 +89,7 @@ impl EncodedMessage {
             metadata_only: record.metadata_only,
             signature: SignatureData { hash_chain: None, ..record.signature },
             attachments: record.attachments,
-            cipher: sealing.map(|sealing| sealing.cipher),
+            cipher: sealing.map(|sealing| Box::new(sealing.cipher)),
             kind,
             rest: out,
             query_id,

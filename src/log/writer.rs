@@ -437,7 +437,7 @@ fn write_message(
         match attachment {
             Body::Bytes(bytes) => frame.put(bytes)?,
             Body::File(file, len) => {
-                frame.put_file(file, *len, record.cipher.as_ref().map(|cipher| (cipher, part)))?;
+                frame.put_file(file, *len, record.cipher.as_deref().map(|cipher| (cipher, part)))?;
             }
         }
     }

@@ -114,6 +114,11 @@ impl SignerHandle {
         Ok(SignInfo { chain, ocsp_responses })
     }
 
+    /// Whether this member can sign now; the error says why it cannot (`cannot_create_signature`).
+    pub fn require_usable(&self, member: &MemberId) -> Result<(), XRoadError> {
+        self.choose(member).map(drop)
+    }
+
     fn choose(&self, member: &MemberId) -> Result<Arc<Choice>, XRoadError> {
         let keys = self.0.keys.load();
         let Some(route) = keys.routes.get(member) else {

@@ -19,7 +19,7 @@ pub async fn answer(
     worker: &Worker,
     head: &ResponseHead,
     connection: &mut ClientConnection,
-) -> Result<Incoming, Refusal> {
+) -> Result<Box<Incoming>, Refusal> {
     if !matches!(head.status, 200 | 500) {
         let text = format!("the provider's security server answered with HTTP status {}", head.status);
         return Err(XRoadError::new(ErrorCode::HttpError, text).into());

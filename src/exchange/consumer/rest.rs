@@ -109,7 +109,10 @@ fn read_request(worker: &Worker, head: &RequestHead) -> Result<RestRequest, Refu
     let internal = |text: &'static str| Refusal::Error(XRoadError::new(ErrorCode::InternalError, text));
     let method = std::str::from_utf8(&head.method).map_err(|_| internal("the method is not ASCII"))?;
     let instance = worker.shared.config.server_id.owner();
-    let generated = format!("{}-{}", instance.instance(), worker.uuid());
+    let generated = match head.header("x-road-id") {
+        Some(_) => String::new(),
+        None => format!("{}-{}", instance.instance(), worker.uuid()),
+    };
     let ids = RestRequestIds { request_id: &worker.uuid(), generated_message_id: &generated };
     let headers = head.headers.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
     RestRequest::from_client(method, &head.target, headers, &ids).map_err(|refusal| match refusal {

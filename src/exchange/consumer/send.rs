@@ -165,7 +165,7 @@ pub fn own_ocsp_responses(worker: &Worker, trust: &TrustSnapshot) -> Result<Vec<
     let now = worker.now();
     let response = |certificate: &crate::crypto::Certificate| {
         let usable = trust.ocsp.get(certificate).filter(|found| !found.is_expired(now, &trust.global_conf));
-        usable.map(|found| Bytes::copy_from_slice(found.der())).ok_or_else(|| {
+        usable.map(crate::trust::OcspResponse::der_bytes).ok_or_else(|| {
             let text = format!("no OCSP response for own certificate \"{}\"", certificate.subject());
             XRoadError::new(ErrorCode::CannotCreateSignature, text)
         })

@@ -50,7 +50,7 @@ fn check_version(sent: &str, minimum: &XRoadVersion) -> Result<(), XRoadError> {
 }
 
 /// `Content-Type` of the transport message, and the multipart that it announces. Errors: `service_failed.…`.
-pub fn begin(worker: &Worker, head: &RequestHead) -> Result<Incoming, XRoadError> {
+pub fn begin(worker: &Worker, head: &RequestHead) -> Result<Box<Incoming>, XRoadError> {
     let content_type = head.header("content-type").map(|value| String::from_utf8_lossy(value).into_owned());
     Incoming::new(worker, content_type.as_deref().unwrap_or_default())
         .map_err(|error| error.within(ErrorCode::ServiceFailed))
@@ -70,7 +70,7 @@ pub fn check_parties(
     let provider = service.client();
     let checked = require_registered(registry, &provider)
         .map(|_| ())
-        .and_then(|()| worker.shared.signer.sign_info(&provider.member()).map(|_| ()))
+        .and_then(|()| worker.shared.signer.require_usable(&provider.member()))
         .and_then(|()| peer::verify_client(worker, trust, client, &peer_info.certificates, ocsp));
     checked.map_err(|error| error.within(ErrorCode::ServiceFailed))
 }
