@@ -133,6 +133,20 @@ fn tool(name: &str) -> bool {
     there
 }
 
+/// A program that prepares itself to take over and ends when it is its turn; `None` where there is no Python.
+fn ends_when_it_may_go(config: &Path) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt as _;
+    if !tool("python3") {
+        return None;
+    }
+    let program = config.with_file_name("ends-when-it-may-go");
+    let text = "#!/usr/bin/env python3\nimport socket\ns = socket.socket(fileno=0)\nwhile s.recv(4096) != b'prepare': pass\n\
+                s.send(b'prepared 0')\ns.recv(4096)\n";
+    std::fs::write(&program, text).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    Some(program)
+}
+
 /// An ecosystem whose second server does not run.
 fn world() -> World {
     let mut world = World::start(RuntimeChoice::Auto, |_| ());
@@ -218,6 +232,25 @@ fn a_service_waits_in_words_is_ready_reloads_and_ends() {
     assert!(!refused.status.success(), "{}", text(&refused));
     manager.wait_for("the last reload was refused");
     passes(&world);
+    // One that ends when the log and the ports are already its own: the old version goes on, and nobody was refused.
+    if let Some(program) = ends_when_it_may_go(&config) {
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let address = SocketAddr::from((world.ecosystem.plan().providers()[0].address, 5500));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::net::TcpStream::connect(address).expect("the port is open all the time");
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            });
+            let refused = hermod(&["upgrade", "--binary", program.to_str().unwrap()], &config);
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(!refused.status.success(), "{}", text(&refused));
+        });
+        manager.wait_for("READY=1");
+        assert!(service.output().contains("the successor has failed, going on"), "{}", service.output());
+        passes(&world);
+    }
     send_signal(next, "-TERM");
     manager.wait_for("STOPPING=1");
     eventually("its end", || {
