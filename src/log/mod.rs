@@ -21,6 +21,7 @@ mod handle;
 mod ids;
 mod live;
 mod lock;
+mod open_segment;
 mod payload;
 mod reader;
 mod record;

@@ -6,22 +6,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
 use crossbeam::channel::{Receiver, Sender};
 use tokio::sync::oneshot;
 
 use super::catalog::Catalog;
 use super::counters::Counters;
-use super::documents::Documents;
 use super::format::{FrameKind, SegmentHeader};
+use super::open_segment::{OpenSegment, new_tag};
 use super::payload::EncodedMessage;
-use super::record::{Body, Direction, DurableRecord, TimestampRecord};
+use super::record::{DurableRecord, TimestampRecord};
 use super::recovery::Tail;
-use super::sealed::{self, Row, UNKNOWN};
-use super::sink::Sink;
-use super::storage::{AppendFile, Storage};
-use super::{payload, segment};
-use crate::evidence::SignatureData;
+use super::sealed::Row;
+use super::storage::Storage;
 use crate::limits::{LOG_COMMIT_BYTES_MAX, LOG_COMMIT_RECORDS_MAX};
 use crate::time::{SharedClock, UnixTime};
 
@@ -65,20 +61,9 @@ pub(super) enum Command {
 }
 
 /// What the catalog learns once a commit is durable.
-enum Learned {
+pub(super) enum Learned {
     Message { row: Row, hash: u64 },
     Timestamp { records: Vec<u64>, offset: u64 },
-}
-
-struct OpenSegment {
-    file: Box<dyn AppendFile>,
-    number: u32,
-    tag: u64,
-    /// Everything before this is durable.
-    durable_len: u64,
-    documents: Documents,
-    /// Frames, message records, time-stamp records.
-    counts: [u64; 3],
 }
 
 pub(super) struct Writer {
@@ -132,14 +117,7 @@ impl Writer {
     /// Goes on with the newest segment of an earlier run.
     pub fn resume(&mut self, tail: Tail) -> io::Result<()> {
         let file = self.storage.open_at(&tail.path, tail.good_len)?;
-        self.segment = Some(OpenSegment {
-            file,
-            number: tail.number,
-            tag: tail.tag,
-            durable_len: tail.good_len,
-            documents: Documents::default(),
-            counts: tail.counts,
-        });
+        self.segment = Some(OpenSegment::resumed(file, &tail));
         Ok(())
     }
 
@@ -207,7 +185,7 @@ impl Writer {
         let counters = &self.counters;
         // From here on the ids may have been on disk: they are never used again, whatever happens.
         self.next_id = first_id + batch.len() as u64;
-        let written = write_batch(segment, batch, first_id, now);
+        let written = segment.write_batch(batch, first_id, now);
         let result = written.and_then(|(learned, len)| {
             let began = Instant::now();
             segment.file.sync().map_err(|error| (error, true))?;
@@ -239,7 +217,7 @@ impl Writer {
             && let Some(segment) = &mut self.segment
         {
             let next_id = self.next_id;
-            match append_frame(segment, FrameKind::Mark, next_id, &[]) {
+            match segment.append_frame(FrameKind::Mark, next_id, &[]) {
                 Ok(()) => self.must_mark = false,
                 Err((error, sync_failed)) => {
                     self.take_back(sync_failed);
@@ -251,7 +229,15 @@ impl Writer {
             self.seal()?;
         }
         if self.segment.is_none() {
-            self.segment = Some(self.create_segment(now)?);
+            let header = SegmentHeader {
+                number: self.next_number,
+                first_record_id: self.next_id,
+                created_ms: now.millis(),
+                tag: new_tag()?,
+                server: self.server.clone(),
+            };
+            self.segment = Some(OpenSegment::create(self.storage.as_ref(), &self.directory, &header)?);
+            self.next_number += 1;
             // The header of the new segment notes the next id.
             self.must_mark = false;
         }
@@ -262,7 +248,7 @@ impl Writer {
         let next_id = self.next_id;
         let Some(segment) = &mut self.segment else { return Ok(()) };
         let counts: Vec<u8> = segment.counts.iter().flat_map(|count| count.to_le_bytes()).collect();
-        match append_frame(segment, FrameKind::Seal, next_id, &counts) {
+        match segment.append_frame(FrameKind::Seal, next_id, &counts) {
             Ok(()) => {
                 if let Some(segment) = self.segment.take() {
                     // Whoever makes indexes has gone only when the log is being closed.
@@ -276,179 +262,6 @@ impl Writer {
             }
         }
     }
-
-    fn create_segment(&mut self, now: UnixTime) -> io::Result<OpenSegment> {
-        let mut tag = [0; 8];
-        aws_lc_rs::rand::fill(&mut tag).map_err(|_| io::Error::other("no randomness"))?;
-        let header = SegmentHeader {
-            number: self.next_number,
-            first_record_id: self.next_id,
-            created_ms: now.millis(),
-            tag: u64::from_le_bytes(tag),
-            server: self.server.clone(),
-        };
-        let path = self.directory.join(segment::file_name(header.number));
-        let mut file = self.storage.create(&path)?;
-        let encoded = Bytes::from(header.encode());
-        let len = encoded.len() as u64;
-        let written = write_all(file.as_mut(), &encoded)
-            .and_then(|()| file.sync())
-            .and_then(|()| self.storage.sync_directory(&self.directory));
-        if let Err(error) = written {
-            drop(file);
-            // A segment without a header would only puzzle the next start.
-            let _ = std::fs::remove_file(&path);
-            return Err(error);
-        }
-        self.next_number += 1;
-        Ok(OpenSegment {
-            file,
-            number: header.number,
-            tag: header.tag,
-            durable_len: len,
-            documents: Documents::default(),
-            counts: [0; 3],
-        })
-    }
-}
-
-/// An error, and whether it came from making durable.
-type WriteError = (io::Error, bool);
-
-fn write_failed(error: io::Error) -> WriteError {
-    (error, false)
-}
-
-fn write_all(file: &mut dyn AppendFile, bytes: &Bytes) -> io::Result<()> {
-    let mut sink = Sink::new(file, 0, 0);
-    sink.put_raw(bytes)?;
-    sink.flush()
-}
-
-fn append_frame(
-    segment: &mut OpenSegment,
-    kind: FrameKind,
-    id: u64,
-    payload: &[u8],
-) -> Result<(), WriteError> {
-    let mut sink = Sink::new(segment.file.as_mut(), segment.durable_len, segment.tag);
-    sink.frame(kind, id, payload).and_then(|()| sink.flush()).map_err(write_failed)?;
-    let len = sink.offset();
-    segment.file.sync().map_err(|error| (error, true))?;
-    segment.durable_len = len;
-    segment.counts[0] += 1;
-    Ok(())
-}
-
-fn write_batch(
-    segment: &mut OpenSegment,
-    batch: &[Job],
-    first_id: u64,
-    now: UnixTime,
-) -> Result<(Vec<Learned>, u64), WriteError> {
-    let OpenSegment { file, tag, durable_len, documents, counts, .. } = segment;
-    let mut sink = Sink::new(file.as_mut(), *durable_len, *tag);
-    let mut learned = Vec::with_capacity(batch.len());
-    let mut scratch = BytesMut::new();
-    let mut added = [0_u64; 3];
-    for (id, job) in (first_id..).zip(batch) {
-        scratch.clear();
-        match &job.entry {
-            Entry::Message(record) => {
-                let written = put_document(&mut sink, documents, &mut scratch, &record.signature);
-                let (document, frames) = written.map_err(write_failed)?;
-                added[0] += frames;
-                let offset = sink.offset();
-                write_message(&mut sink, record, id, now, document).map_err(write_failed)?;
-                let hash = sealed::hash(*tag, record.query_id());
-                learned.push(Learned::Message { row: row(record, id, offset, now), hash });
-                added[1] += 1;
-            }
-            Entry::Timestamp(stamp) => {
-                let offset = sink.offset();
-                payload::put_timestamp(&mut scratch, stamp, now);
-                sink.frame(FrameKind::TimestampRecord, id, &scratch).map_err(write_failed)?;
-                let records = stamp.covered.records().collect();
-                learned.push(Learned::Timestamp { records, offset });
-                added[2] += 1;
-            }
-        }
-        added[0] += 1;
-    }
-    sink.flush().map_err(write_failed)?;
-    let len = sink.offset();
-    for (count, added) in counts.iter_mut().zip(added) {
-        *count += added;
-    }
-    Ok((learned, len))
-}
-
-/// Stores a signature document unless the segment has it; where it is, and how many frames were written.
-fn put_document(
-    sink: &mut Sink<'_>,
-    documents: &mut Documents,
-    scratch: &mut BytesMut,
-    signature: &SignatureData,
-) -> io::Result<(u64, u64)> {
-    if let Some(offset) = documents.offset_of(signature) {
-        return Ok((offset, 0));
-    }
-    let Some((model, differing)) = documents.similar(signature) else {
-        let offset = sink.offset();
-        payload::put_document(scratch, signature);
-        sink.frame(FrameKind::SignatureDocument, 0, scratch)?;
-        documents.insert_whole(signature, offset);
-        return Ok((offset, 1));
-    };
-    let mut frames = 1;
-    let copy = match model.copy {
-        Some(copy) => copy,
-        None => {
-            let copy = sink.offset();
-            let (signature, hash_chain_result, hash_chain) = (model.signature.clone(), None, None);
-            payload::put_document(scratch, &SignatureData { signature, hash_chain_result, hash_chain });
-            sink.frame(FrameKind::SignatureDocument, 0, scratch)?;
-            scratch.clear();
-            frames += 1;
-            copy
-        }
-    };
-    model.copy = Some(copy);
-    let (offset, like) = (sink.offset(), [model.offset, copy]);
-    payload::put_similar_document(scratch, signature, like, &differing);
-    sink.frame(FrameKind::SimilarDocument, 0, scratch)?;
-    documents.insert(signature, offset);
-    Ok((offset, frames))
-}
-
-fn write_message(
-    sink: &mut Sink<'_>,
-    record: &EncodedMessage,
-    id: u64,
-    now: UnixTime,
-    document_offset: u64,
-) -> io::Result<()> {
-    let len = u32::try_from(record.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
-    let mut frame = sink.start(FrameKind::MessageRecord, id, len);
-    let (start, rest) = record.head(now, document_offset);
-    frame.put_slice(&start);
-    frame.put_slice(rest);
-    for (part, attachment) in (1..).zip(&record.attachments) {
-        match attachment {
-            Body::Bytes(bytes) => frame.put(bytes)?,
-            Body::File(file, len) => {
-                frame.put_file(file, *len, record.cipher.as_deref().map(|cipher| (cipher, part)))?;
-            }
-        }
-    }
-    frame.end()
-}
-
-/// Parties are looked up in the frame until the segment has an index.
-fn row(record: &EncodedMessage, id: u64, offset: u64, now: UnixTime) -> Row {
-    let (client, consumer, service) = (UNKNOWN, UNKNOWN, UNKNOWN);
-    let (is_response, metadata_only) = (record.direction == Direction::Response, record.metadata_only);
-    Row { id, offset, time_ms: now.millis(), client, consumer, service, is_response, metadata_only }
 }
 
 fn publish(catalog: &RwLock<Catalog>, (number, tag): (u32, u64), learned: Vec<Learned>) {
