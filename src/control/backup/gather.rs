@@ -133,3 +133,18 @@ async fn registry(file: &Path) -> Result<Vec<u8>, BackupError> {
     db.copy_to(&copy).await.map_err(|error| failed(&error))?;
     std::fs::read(&copy).map_err(|error| failed(&error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::begin_behind;
+
+    #[test]
+    fn a_log_that_was_lost_and_has_no_record_yet_is_as_far_as_its_ids_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        assert_eq!(log_position(&log).unwrap(), 0);
+        begin_behind(&log, 0, 7, 100).unwrap();
+        assert_eq!(log_position(&log).unwrap(), 107);
+    }
+}
