@@ -51,7 +51,7 @@ mod tests {
         let step = async {
             let large = [0_u8; 4096];
             std::future::pending::<()>().await;
-            drop(large);
+            std::hint::black_box(&large);
             Ok(())
         };
         let alone = size_of_val(&step);
