@@ -20,6 +20,8 @@ pub const HTTP_BODY_BYTES_PER_SEC_MIN: u64 = 256;
 pub const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 /// Messages of one worker that wait for a connection to the same address; what comes on top is refused at once.
 pub const CONNECTION_WAITERS_MAX: usize = 1024;
+/// The same for a few seconds: so many come while the server at the address is being restarted.
+pub const CONNECTION_WAITERS_BURST_MAX: usize = 4096;
 /// Receive buffer of a connection; one per open connection on io_uring.
 pub const READ_BUFFER_BYTES: usize = 16 * 1024;
 /// Connections open at a time on one worker; more wait in the kernel's queue.

@@ -319,7 +319,8 @@ impl ClientConnection {
         let Some(pool) = self.pool.upgrade() else { return };
         if fit && self.connection.input.is_empty() && self.connection.end().is_none() {
             pool.put(self.key, self.connection);
-        } else {
+        } else if !self.reused {
+            // One that has served before is closed by a peer that restarts, or has had it open for long enough.
             pool.closes(&self.key);
         }
     }

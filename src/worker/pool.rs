@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::client::{ClientConnection, Target};
 use super::connection::Connection;
 use super::error::{HttpError, Wait};
-use crate::limits::CONNECTION_WAITERS_MAX;
+use crate::limits::{CONNECTION_WAITERS_BURST_MAX, CONNECTION_WAITERS_MAX};
 
 /// Bounds of a pool.
 #[derive(Debug, Clone, Copy)]
@@ -51,10 +51,16 @@ impl Key {
 /// becomes idle meanwhile. Without a bound each message of a burst would begin a handshake of its own, and handshakes,
 /// each with private-key operations on both sides, would take the processor from the messages.
 const CONNECTING_MAX: usize = 8;
+/// The same to a peer that closes each connection after its first exchange: what is waited for there is only the turn.
+const CONNECTING_TO_CLOSING_MAX: usize = 256;
 /// Handshakes that take longer than this, and than twice the quickest one with the same peer, are fewer at once, in
 /// proportion: what slows them down is not the way to it, but that the processors of this server or of the peer are busy
 /// with messages, which more handshakes would only delay.
 const HANDSHAKE_USUAL: Duration = Duration::from_millis(50);
+
+/// How long more messages may wait than else. They pile up like that while a peer is restarted, and are gone soon after
+/// it; a crowd that stays is an overload, which waiting does not mend.
+const BURST: Duration = Duration::from_secs(8);
 
 /// What leads to one target.
 #[derive(Default)]
@@ -69,7 +75,9 @@ struct Route {
     quickest: Option<Duration>,
     /// Messages that wait for one.
     waiting: usize,
-    /// The peer closed the last connection after one exchange: nothing will become idle, so nothing is waited for.
+    /// Since when more wait than may do for long.
+    crowded: Option<Instant>,
+    /// The peer closed a new connection after its first exchange: nothing will become idle, so nothing is waited for.
     closes: bool,
     /// One became idle, or one more may be made.
     changed: Rc<Notify>,
@@ -77,10 +85,30 @@ struct Route {
 
 impl Route {
     fn connecting_max(&self) -> usize {
+        if self.closes {
+            return CONNECTING_TO_CLOSING_MAX;
+        }
         let usual = HANDSHAKE_USUAL.max(2 * self.quickest.unwrap_or_default());
         let usual = CONNECTING_MAX as u128 * usual.as_micros();
         let now = usual.checked_div(self.took.as_micros()).unwrap_or(usual);
         (now as usize).clamp(1, CONNECTING_MAX)
+    }
+
+    fn waiting_max(&mut self) -> usize {
+        if self.waiting < CONNECTION_WAITERS_MAX {
+            return CONNECTION_WAITERS_MAX;
+        }
+        match self.crowded.get_or_insert_with(Instant::now).elapsed() < BURST {
+            true => CONNECTION_WAITERS_BURST_MAX,
+            false => CONNECTION_WAITERS_MAX,
+        }
+    }
+
+    fn waits_no_more(&mut self) {
+        self.waiting = self.waiting.saturating_sub(1);
+        if self.waiting < CONNECTION_WAITERS_MAX {
+            self.crowded = None;
+        }
     }
 }
 
@@ -105,7 +133,7 @@ impl Idle {
         self.start_sweeping();
     }
 
-    /// Notes that the peer ended a connection after its exchange.
+    /// Notes that the peer ended a connection after its first exchange.
     pub(super) fn closes(&self, key: &Key) {
         if let Some(route) = self.routes.borrow_mut().get_mut(key) {
             route.closes = true;
@@ -124,12 +152,12 @@ impl Idle {
         let mut routes = self.routes.borrow_mut();
         let route = routes.entry(key.clone()).or_default();
         let (idle, key) = (Rc::clone(self), key.clone());
-        if route.connecting < route.connecting_max() || route.closes {
+        if route.connecting < route.connecting_max() {
             route.connecting += 1;
             return Ok(Leave::Connect(Connecting { idle, key, since: Instant::now() }));
         }
-        if route.waiting >= CONNECTION_WAITERS_MAX {
-            return Err(HttpError::Busy(CONNECTION_WAITERS_MAX));
+        if route.waiting >= route.waiting_max() {
+            return Err(HttpError::Busy(route.waiting));
         }
         route.waiting += 1;
         let changed = Rc::clone(&route.changed);
@@ -176,7 +204,7 @@ struct Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(route) = self.idle.routes.borrow_mut().get_mut(&self.key) {
-            route.waiting = route.waiting.saturating_sub(1);
+            route.waits_no_more();
         }
     }
 }
@@ -273,6 +301,12 @@ impl Pool {
         ClientConnection::connect(target, limit, key, Rc::downgrade(&self.0)).await
     }
 
+    /// Whether the peer is one that closes each connection after its first exchange.
+    #[cfg(test)]
+    pub(super) fn is_closing(&self) -> bool {
+        self.0.routes.borrow().values().any(|route| route.closes)
+    }
+
     /// Idle connections at the moment.
     pub fn idle(&self) -> usize {
         self.0.routes.borrow().values().map(|route| route.idle.len()).sum()
@@ -305,7 +339,8 @@ mod tests {
         assert!(next.is_some(), "one was made");
         assert!(connect(&pool, &key).is_none());
         pool.0.closes(&key);
-        assert!(connect(&pool, &key).is_some(), "nothing will become idle");
+        let made: Vec<Connecting> = std::iter::from_fn(|| connect(&pool, &key)).collect();
+        assert_eq!(made.len(), CONNECTING_TO_CLOSING_MAX - CONNECTING_MAX, "nothing will become idle");
     }
 
     #[tokio::test(start_paused = true)]
@@ -332,14 +367,22 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_bounded_number_of_messages_waits_for_a_connection() {
+    #[tokio::test(start_paused = true)]
+    async fn a_bounded_number_of_messages_waits_for_a_connection_more_for_a_short_time() {
         let (pool, key) = pool_and_key();
         let _connecting: Vec<Connecting> = std::iter::from_fn(|| connect(&pool, &key)).collect();
         let wait = || pool.0.may_connect(&key);
-        let mut waiting: Vec<Leave> = (0..CONNECTION_WAITERS_MAX).map(|_| wait().unwrap()).collect();
-        assert!(matches!(wait(), Err(HttpError::Busy(_))));
+        let mut waiting: Vec<Leave> = (0..CONNECTION_WAITERS_BURST_MAX).map(|_| wait().unwrap()).collect();
+        let is_refused = || matches!(wait(), Err(HttpError::Busy(_)));
+        assert!(is_refused());
         waiting.pop();
-        assert!(wait().is_ok());
+        assert!(!is_refused());
+        tokio::time::advance(BURST).await;
+        assert!(is_refused(), "the crowd has stayed");
+        waiting.truncate(CONNECTION_WAITERS_MAX);
+        assert!(is_refused(), "no more than may wait for long");
+        waiting.pop();
+        waiting.push(wait().unwrap());
+        assert!(!is_refused(), "a new crowd");
     }
 }

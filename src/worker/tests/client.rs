@@ -177,6 +177,34 @@ fn a_pooled_connection_that_the_peer_closed_is_not_taken() {
 }
 
 #[test]
+fn only_a_peer_that_closes_new_connections_is_one_that_closes_each() {
+    const LAST: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+    on_both(|kind| {
+        let (address, server) = scripted(vec![
+            Box::new(|mut stream| {
+                // As a server does that is told to stop.
+                for answer in [SMALL, LAST] {
+                    read_until(&mut stream, "\r\n\r\n");
+                    stream.write_all(answer).unwrap();
+                }
+            }),
+            answers(LAST),
+        ]);
+        as_worker(kind, async {
+            let pool = Pool::new(PoolOptions::default());
+            for (reused, closing) in [(false, false), (true, false), (false, true)] {
+                let mut connection = pool.acquire(&target(address), PATIENCE).await.unwrap();
+                assert_eq!(connection.reused(), reused);
+                assert_eq!(get(&mut connection, "/").await.unwrap().1, b"ok");
+                connection.release();
+                assert_eq!(pool.is_closing(), closing);
+            }
+        });
+        server.join().unwrap();
+    });
+}
+
+#[test]
 fn a_reused_connection_that_fails_before_an_answer_permits_one_resend() {
     on_both(|kind| {
         let (address, server) = scripted(vec![
