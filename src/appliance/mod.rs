@@ -54,7 +54,7 @@ use crate::crypto::RecordKeys;
 use crate::evidence::SharedVerificationCache;
 use crate::exchange::download::Encryptions;
 use crate::exchange::{Authentication, Counters, HealthSwitches, PeerOcsp, Repeats, Shared, SystemEntropy};
-use crate::host::{Cage, Held};
+use crate::host::{self, Cage, Held};
 use crate::log::LogHandle;
 use crate::registry::Registry;
 use crate::signer::{KeyPurpose, SignerHandle, Token};
@@ -363,7 +363,18 @@ impl Appliance {
 
     /// Finishes what runs, within a bounded time, and closes the log.
     pub fn stop(self) {
-        self.workers.leave();
+        // What the service manager holds goes on to take connections.
+        let held = self.names.iter().all(|name| !host::is_own(name));
+        self.end(held);
+    }
+
+    /// The same for a successor that has all [`sockets`](Self::sockets).
+    pub fn make_way(self) {
+        self.end(true);
+    }
+
+    fn end(self, sockets_elsewhere: bool) {
+        self.workers.leave(sockets_elsewhere);
         drop(self.admin);
         self.workers.stop();
         self.workers.join();

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 pub use cgroup::Cage;
 pub use handover::{Handover, HandoverError};
 pub use notify::{Notifier, watchdog_interval};
-pub use sockets::{Held, HeldError, command_with, own};
+pub use sockets::{Held, HeldError, command_with, is_own, own};
 
 /// The file of a credential that the service manager has put at this process's disposal (`LoadCredential=` and the
 /// like), if it is there.

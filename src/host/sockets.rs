@@ -126,6 +126,11 @@ pub fn own(name: &str) -> String {
     format!("{OWN}{name}")
 }
 
+/// Whether a socket of this name is one that a server has opened by itself.
+pub fn is_own(name: &str) -> bool {
+    name.starts_with(OWN)
+}
+
 // `None` when the descriptor is not open.
 #[allow(unsafe_code)]
 fn adopt(descriptor: RawFd) -> Option<OwnedFd> {

@@ -157,10 +157,10 @@ async fn next_request<H>(
             // While others move away nobody is sent away: a request that is on its way now must not meet a close.
             Phase::Running => site.timeouts.idle,
             _ if !served => FIRST_REQUEST,
-            Phase::Leaving => site.timeouts.idle,
+            Phase::Leaving | Phase::Moving => site.timeouts.idle,
             Phase::Draining => LAST_LOOK,
         };
-        let kept = (served && phase == Phase::Leaving).then(|| site.leaving.keep());
+        let kept = (served && matches!(phase, Phase::Leaving | Phase::Moving)).then(|| site.leaving.keep());
         tokio::select! {
             filled = connection.fill_within(patience, Wait::Head) => match filled {
                 Err(HttpError::Timeout(_)) if last_look => return Ok(None),

@@ -22,7 +22,7 @@ use crate::limits::CONNECTIONS_PER_WORKER_MAX;
 /// most; and until nobody has used a kept connection for so long, as such a one is hardly used at the very moment at which
 /// it is closed.
 const LEAVING_MIN: Duration = Duration::from_millis(100);
-const LEAVING_MAX: Duration = Duration::from_secs(2);
+const LEAVING_MAX: Duration = Duration::from_secs(5);
 const LEAVING_QUIET: Duration = Duration::from_millis(400);
 const LEAVING_LOOK: Duration = Duration::from_millis(10);
 // Pause after an accept that failed for lack of descriptors or memory.
@@ -35,6 +35,8 @@ pub(super) enum Phase {
     Running,
     /// All are served, each with the word that it closes: clients move away without losing a message.
     Leaving,
+    /// The same, and new ones wait in the sockets for whoever else has these.
+    Moving,
     /// None is accepted; what runs is finished.
     Draining,
 }
@@ -177,10 +179,14 @@ impl Workers {
 
     /// Lets clients move away: every answer says that its connection closes, and all are served as before. Waits until
     /// those clients have been told who use the connections that they keep. Blocks the thread.
-    pub fn leave(&self) {
+    ///
+    /// With `elsewhere` somebody else has the sockets too, and serves them now or soon: new connections are left to it.
+    /// To take them would cost a handshake for each message.
+    pub fn leave(&self, elsewhere: bool) {
+        let leaving = if elsewhere { Phase::Moving } else { Phase::Leaving };
         let begins = self.stop.send_if_modified(|phase| {
             let begins = *phase == Phase::Running;
-            *phase = (*phase).max(Phase::Leaving);
+            *phase = (*phase).max(leaving);
             begins
         });
         if !begins {
@@ -359,7 +365,7 @@ async fn accept<H: Handler>(
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = stop.wait_for(|phase| *phase == Phase::Draining) => return,
+            _ = stop.wait_for(|phase| *phase >= Phase::Moving) => return,
             accepted = async {
                 open.room().await;
                 admission.opened().await;

@@ -287,7 +287,7 @@ impl Service {
         if let Some(interval) = watchdog_interval() {
             self.notifier.watchdog_within(interval + 2 * CLOSING_MAX);
         }
-        appliance.stop();
+        appliance.make_way();
         match successor.go(&self.notifier) {
             Ok(pid) => Ok(Ended::Gone(format!("version {version} has taken over as process {pid}"))),
             Err(reason) => {

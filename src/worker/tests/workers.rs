@@ -181,7 +181,7 @@ fn leaving_serves_everybody_and_says_that_connections_close() {
         read_until(&mut idle, "\r\n\r\n");
         let workers = &workers;
         std::thread::scope(|scope| {
-            let leaving = scope.spawn(|| workers.leave());
+            let leaving = scope.spawn(|| workers.leave(false));
             // Answered with the word, whether it comes before or after the beginning: until then it is asked again.
             let mut told = String::new();
             while !told.contains("Connection: close") {
@@ -197,6 +197,25 @@ fn leaving_serves_everybody_and_says_that_connections_close() {
         });
         workers.stop();
         assert_eq!(idle.read(&mut [0]).unwrap(), 0);
+    });
+}
+
+#[test]
+fn moving_leaves_new_connections_to_whoever_else_has_the_sockets() {
+    on_both(|kind| {
+        let (workers, address) = start(kind, None, ServerTimeouts::default());
+        let sockets: Vec<_> = workers.duplicate_sockets().into_iter().flatten().map(Arc::new).collect();
+        workers.leave(true);
+        let mut new = connect(address);
+        new.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+        stop(workers);
+        let source = ListenerSource::Inherited(sockets);
+        let listener = ListenerConfig { source, ..ListenerConfig::new(address, Role::Health) };
+        let successor = run_workers(config(kind, vec![listener]), |_| Rc::new(Answers::default())).unwrap();
+        let mut answer = String::new();
+        new.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        stop(successor);
     });
 }
 
