@@ -51,6 +51,7 @@ impl Costs {
     pub fn measure(keys: Keys, body_bytes: usize) -> Option<Self> {
         let key = match keys {
             Keys::Rsa => SoftwareKey::generate_rsa(3072),
+            Keys::Rsa2048 => SoftwareKey::generate_rsa(2048),
             Keys::Ec => SoftwareKey::generate_ec_p256(),
         };
         let key = key.ok()?;

@@ -89,10 +89,12 @@ impl Default for System {
 
 /// Kind of keys.
 #[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)]
 pub enum Keys {
     Rsa,
+    #[serde(rename = "rsa-2048")]
+    Rsa2048,
     Ec,
 }
 
@@ -100,6 +102,7 @@ impl From<Keys> for KeyType {
     fn from(keys: Keys) -> Self {
         match keys {
             Keys::Rsa => Self::Rsa,
+            Keys::Rsa2048 => Self::Rsa2048,
             Keys::Ec => Self::Ec,
         }
     }

@@ -55,7 +55,7 @@ pub(super) fn generate(kind: KeyType, strength: Strength) -> Result<SoftwareKey,
     let key = match (kind, strength) {
         (KeyType::Ec, _) => SoftwareKey::generate_ec_p256(),
         (KeyType::Rsa, Strength::Member) => SoftwareKey::generate_rsa(3072),
-        (KeyType::Rsa, Strength::Service) => SoftwareKey::generate_rsa(2048),
+        (KeyType::Rsa2048, _) | (KeyType::Rsa, Strength::Service) => SoftwareKey::generate_rsa(2048),
     };
     choose_digest(kind, key.map_err(|e| pki_error("a key", e))?)
 }
@@ -67,7 +67,7 @@ pub(super) fn from_pkcs8(kind: KeyType, pkcs8: &[u8]) -> Result<SoftwareKey, San
 
 fn choose_digest(kind: KeyType, key: SoftwareKey) -> Result<SoftwareKey, SandboxError> {
     let algorithm = match kind {
-        KeyType::Rsa => SignatureAlgorithm::RsaSha512,
+        KeyType::Rsa | KeyType::Rsa2048 => SignatureAlgorithm::RsaSha512,
         // What certificate libraries agree on for P-256.
         KeyType::Ec => SignatureAlgorithm::EcdsaSha256,
     };
@@ -78,7 +78,7 @@ fn choose_digest(kind: KeyType, key: SoftwareKey) -> Result<SoftwareKey, Sandbox
 pub(super) fn for_builder(kind: KeyType, key: &SoftwareKey) -> Result<rcgen::KeyPair, SandboxError> {
     let algorithm = match kind {
         KeyType::Ec => &rcgen::PKCS_ECDSA_P256_SHA256,
-        KeyType::Rsa => &rcgen::PKCS_RSA_SHA512,
+        KeyType::Rsa | KeyType::Rsa2048 => &rcgen::PKCS_RSA_SHA512,
     };
     let pkcs8 = rustls_pki_types::PrivatePkcs8KeyDer::from(key.pkcs8_der());
     rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8, algorithm).map_err(|e| pki_error("a key", e))

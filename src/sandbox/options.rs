@@ -8,11 +8,15 @@ use super::plan::INSTANCE;
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, clap::ValueEnum,
 )]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum KeyType {
     /// RSA 3072 for what signs messages and proves servers, RSA 2048 for the trust services.
     #[default]
     Rsa,
+    /// RSA 2048 everywhere, as official servers generate keys where no country's rules say another length.
+    #[serde(rename = "rsa-2048")]
+    #[value(name = "rsa-2048")]
+    Rsa2048,
     /// ECDSA on P-256 everywhere.
     Ec,
 }
@@ -22,6 +26,7 @@ impl KeyType {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rsa => "rsa",
+            Self::Rsa2048 => "rsa-2048",
             Self::Ec => "ec",
         }
     }

@@ -14,7 +14,7 @@ fn text(answer: &axum::http::Response<axum::body::Bytes>) -> &str {
 
 #[tokio::test]
 async fn certificates_have_the_contents_that_the_trust_framework_asks_for() {
-    for key_type in [KeyType::Ec, KeyType::Rsa] {
+    for key_type in [KeyType::Ec, KeyType::Rsa, KeyType::Rsa2048] {
         let ecosystem = prepared(key_type).await;
         let pki = ecosystem.pki();
         let issued: Vec<&Certificate> = pki
