@@ -78,8 +78,11 @@ thread_local! {
 /// Compresses entries one after the other, with one memory, a quarter of a megabyte, which a new one for each would clear.
 struct Compressor {
     state: Compress,
-    lately: VecDeque<(Box<[u8]>, Rc<[u8]>)>,
+    lately: VecDeque<Known>,
 }
+
+/// A content, and what it is compressed to.
+type Known = (Box<[u8]>, Rc<[u8]>);
 
 impl Default for Compressor {
     fn default() -> Self {
