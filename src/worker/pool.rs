@@ -343,15 +343,20 @@ mod tests {
         assert_eq!(made.len(), CONNECTING_TO_CLOSING_MAX - CONNECTING_MAX, "nothing will become idle");
     }
 
+    /// Handshakes at once after one that took so long.
+    async fn at_once_after(pool: &Pool, key: &Key, took_ms: u64) -> usize {
+        let connecting = connect(pool, key).unwrap();
+        tokio::time::advance(Duration::from_millis(took_ms)).await;
+        connecting.made();
+        let made: Vec<Connecting> = std::iter::from_fn(|| connect(pool, key)).collect();
+        made.len()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn slow_handshakes_are_fewer_at_once() {
         let (pool, key) = pool_and_key();
         for (took_ms, at_once) in [(10, 8), (50, 8), (100, 4), (399, 1), (60_000, 1)] {
-            let connecting = connect(&pool, &key).unwrap();
-            tokio::time::advance(Duration::from_millis(took_ms)).await;
-            connecting.made();
-            let made: Vec<Connecting> = std::iter::from_fn(|| connect(&pool, &key)).collect();
-            assert_eq!(made.len(), at_once, "{took_ms} ms");
+            assert_eq!(at_once_after(&pool, &key, took_ms).await, at_once, "{took_ms} ms");
         }
     }
 
@@ -359,11 +364,7 @@ mod tests {
     async fn a_far_peer_is_not_a_busy_one() {
         let (pool, key) = pool_and_key();
         for (took_ms, at_once) in [(300, 8), (600, 8), (1200, 4)] {
-            let connecting = connect(&pool, &key).unwrap();
-            tokio::time::advance(Duration::from_millis(took_ms)).await;
-            connecting.made();
-            let made: Vec<Connecting> = std::iter::from_fn(|| connect(&pool, &key)).collect();
-            assert_eq!(made.len(), at_once, "{took_ms} ms");
+            assert_eq!(at_once_after(&pool, &key, took_ms).await, at_once, "{took_ms} ms");
         }
     }
 

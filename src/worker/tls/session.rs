@@ -17,6 +17,10 @@ const RECORD_BYTES_MAX: usize = 16 * 1024;
 /// What a record is longer than its plaintext at most, in any suite that is offered; the session says when it is more.
 const RECORD_OVERHEAD_BYTES: usize = 128;
 
+/// Ciphertext that may wait to become whole. Handshake messages have at most so much; in fragments of a byte each they
+/// would take six times their length.
+const REST_BYTES_MAX: usize = 0xffff;
+
 /// A client's or server's session.
 pub(crate) struct RustlsSession {
     side: Side,
@@ -230,6 +234,11 @@ impl TlsSession for RustlsSession {
             false => self.rest.unsplit(ciphertext),
         }
         self.advance(plaintext)?;
+        if self.rest.len() > REST_BYTES_MAX {
+            let error = Error::General("the peer's tls message is too long".into());
+            self.failed = Some(error.clone());
+            return Err(error.into());
+        }
         if self.rest.is_empty() {
             // The receive buffer can be used again.
             self.rest = BytesMut::new();

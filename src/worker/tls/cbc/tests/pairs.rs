@@ -34,6 +34,20 @@ fn trap_tls_10_the_first_flight_is_one_small_packet() {
 }
 
 #[test]
+fn a_handshake_that_never_becomes_whole_takes_bounded_memory() {
+    let server = TlsServer::new(identity(&rcgen::PKCS_ECDSA_P256_SHA256), required());
+    let mut server = server.session().unwrap();
+    // A ClientHello that says it has 65,000 bytes, in records of one byte each.
+    let hello = [1, 0, 0xfd, 0xe8].into_iter().chain(std::iter::repeat(0));
+    let fed = hello.take(65_000).position(|byte| {
+        let record = [22, 3, 1, 0, 1, byte];
+        server.feed(BytesMut::from(&record[..]), &mut BytesMut::new()).is_err()
+    });
+    assert!(fed.is_some_and(|records| records <= 0xffff / 6 + 1), "{fed:?}");
+    assert!(server.feed(BytesMut::from(&[0][..]), &mut BytesMut::new()).is_err(), "it has ended");
+}
+
+#[test]
 fn a_record_has_the_length_that_the_padding_rule_says() {
     let (mut client, mut server) = connected(&rcgen::PKCS_ECDSA_P256_SHA256);
     for length in (1..=200).chain([10_000, 16_384]) {
