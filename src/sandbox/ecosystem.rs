@@ -27,6 +27,9 @@ use crate::time::{SharedClock, SystemClock};
 struct Kept {
     format: u32,
     servers: usize,
+    // Absent where there is but the owner of each.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    members: usize,
     key_type: KeyType,
     block: (u8, u8),
 }
@@ -34,6 +37,15 @@ struct Kept {
 /// Format of [`Kept`].
 const KEPT_FORMAT: u32 = 1;
 const KEPT_FILE: &str = "sandbox.json";
+
+fn one() -> usize {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_one(members: &usize) -> bool {
+    *members == 1
+}
 
 /// A running sandbox. Dropping it kills the security servers, stops the services and removes a temporary directory;
 /// [`Ecosystem::stop`] ends the servers gracefully first.
@@ -104,7 +116,7 @@ impl Ecosystem {
         let kept = read_kept(directory.path(), &options)?;
         progress("choosing loopback addresses");
         let claim = addresses::claim(directory.path(), kept, options.servers)?;
-        let plan = Plan::of(&options.instance, options.servers, claim.block);
+        let plan = Plan::of(&options.instance, options.servers, claim.block).with_members(options.members);
         write_kept(directory.path(), &options, claim.block)?;
 
         progress("making keys and certificates");
@@ -333,12 +345,19 @@ fn read_kept(directory: &Path, options: &Options) -> Result<Option<(u8, u8)>, Sa
             kept.key_type.as_str()
         )));
     }
+    if kept.members != options.members {
+        return Err(unfit(format!(
+            "it was made with {} members on each server, not {}: start it so, or keep this one in another directory",
+            kept.members, options.members
+        )));
+    }
     Ok(Some(kept.block))
 }
 
 fn write_kept(directory: &Path, options: &Options, block: (u8, u8)) -> Result<(), SandboxError> {
     let path = directory.join(KEPT_FILE);
-    let kept = Kept { format: KEPT_FORMAT, servers: options.servers, key_type: options.key_type, block };
+    let (servers, members, key_type) = (options.servers, options.members, options.key_type);
+    let kept = Kept { format: KEPT_FORMAT, servers, members, key_type, block };
     let text = serde_json::to_string_pretty(&kept)
         .map_err(|e| SandboxError::Kept { path: path.clone(), reason: e.to_string() })?;
     std::fs::write(&path, text + "\n").map_err(SandboxError::file("write", path))

@@ -10,7 +10,7 @@ use super::management;
 use super::options::Options;
 use super::parameters::management_provider;
 use super::pki::{ServerIdentities, write_private};
-use super::plan::{MEMBER_CLASS, Plan, ServerPlan, ports};
+use super::plan::{MEMBER_CLASS, MemberPlan, Plan, ServerPlan, ports};
 use crate::message::MemberId;
 use crate::signer::{CertificateStatus, KeyPurpose, SoftwareToken, Token as _, TokenError};
 use crate::{control, crypto};
@@ -47,9 +47,12 @@ impl ServerFiles {
         write(&files.registry(), &registry_text(plan, server, options.management))?;
         apply_registry(&files).await?;
         write_private(&files.pin(), PIN.as_bytes())?;
-        let owner = MemberId::new(&server.instance, MEMBER_CLASS, &server.member_code)
-            .map_err(|e| SandboxError::Kept { path: files.tokens(), reason: e.to_string() })?;
-        write_token(&files.tokens(), identities, &owner)
+        let member = |member: &MemberPlan| {
+            MemberId::new(&member.instance, MEMBER_CLASS, &member.member_code)
+                .map_err(|e| SandboxError::Kept { path: files.tokens(), reason: e.to_string() })
+        };
+        let members = server.members().iter().map(member).collect::<Result<Vec<_>, _>>()?;
+        write_token(&files.tokens(), identities, &members)
             .map_err(|e| SandboxError::Kept { path: files.tokens(), reason: e.to_string() })?;
         write_internal_tls(&files.internal_tls(), &identities.internal_tls)?;
         Ok(files)
@@ -96,7 +99,7 @@ impl ServerFiles {
         chosen.map_or("unknown", |(_, name)| name).to_owned()
     }
 
-    /// SHA-1 of the authentication and the signing certificate, lower-case hex: what port 5577 is asked for.
+    /// SHA-1 of the authentication and the owner's signing certificate, lower-case hex: what port 5577 is asked for.
     pub fn certificate_hashes(&self) -> &[String] {
         &self.certificate_hashes
     }
@@ -168,15 +171,19 @@ anchor = "../configuration-anchor.xml"
 }
 
 /// Fills the token; one that has keys already is left as it is.
-fn write_token(directory: &Path, identities: &ServerIdentities, owner: &MemberId) -> Result<(), TokenError> {
+fn write_token(
+    directory: &Path,
+    identities: &ServerIdentities,
+    members: &[MemberId],
+) -> Result<(), TokenError> {
     let token = SoftwareToken::open(directory, PIN)?;
     if !token.keys()?.is_empty() {
         return Ok(());
     }
-    for (purpose, identity, member) in [
-        (KeyPurpose::Authentication, &identities.authentication, None),
-        (KeyPurpose::Signing, &identities.signing, Some(owner)),
-    ] {
+    let authentication = (KeyPurpose::Authentication, &identities.authentication, None);
+    let signing = std::iter::once(&identities.signing).chain(&identities.guests).zip(members);
+    let signing = signing.map(|(identity, member)| (KeyPurpose::Signing, identity, Some(member)));
+    for (purpose, identity, member) in std::iter::once(authentication).chain(signing) {
         let id = token.import_key(purpose, identity.key())?;
         token.put_certificate(&id, identity.certificate(), member, CertificateStatus::Registered, true)?;
     }
@@ -201,19 +208,26 @@ fn write_internal_tls(path: &Path, identity: &Identity) -> Result<(), SandboxErr
 }
 
 fn registry_text(plan: &Plan, server: &ServerPlan, with_management: bool) -> String {
-    let owner = format!("{}/{MEMBER_CLASS}/{}", server.instance, server.member_code);
-    let mut out = format!(
-        "[[client]]\nid = \"{owner}\"\n\n[[client]]\nid = \"{}\"\nconnection = \"NOSSL\"\n",
-        server.subsystem()
-    );
-    if server == plan.consumer() {
-        if with_management {
-            out += &management_text(plan);
+    let mut out = format!("[[client]]\nid = \"{}\"\n", server.owner().id());
+    for member in server.members() {
+        let _ = write!(out, "\n[[client]]\nid = \"{}\"\nconnection = \"NOSSL\"\n", member.subsystem());
+        if server != plan.consumer() {
+            out += &services_text(plan);
         }
-        return out;
     }
+    if server == plan.consumer() && with_management {
+        out += &management_text(plan);
+    }
+    out
+}
+
+/// The example services of a provider, for every consumer.
+fn services_text(plan: &Plan) -> String {
+    let mut out = String::new();
     let (rest, soap) = (plan.service_url(ports::REST), plan.service_url(ports::SOAP));
-    let consumer = plan.consumer().subsystem();
+    let consumers: Vec<String> =
+        plan.consumer().members().iter().map(|member| format!("\"{}\"", member.subsystem())).collect();
+    let consumers = consumers.join(", ");
     for (code, rest_of_it) in [
         (
             "pets",
@@ -224,7 +238,7 @@ fn registry_text(plan: &Plan, server: &ServerPlan, with_management: bool) -> Str
         ("getRandom", format!("version = \"v1\"\ntype = \"WSDL\"\nurl = \"{soap}/soap\"")),
     ] {
         let _ =
-            write!(out, "\n[[client.service]]\ncode = \"{code}\"\n{rest_of_it}\naccess = [\"{consumer}\"]\n");
+            write!(out, "\n[[client.service]]\ncode = \"{code}\"\n{rest_of_it}\naccess = [{consumers}]\n");
     }
     out
 }

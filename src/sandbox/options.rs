@@ -64,6 +64,9 @@ pub struct Options {
     pub instance: String,
     /// Security servers; the first serves the consumer, every other one a provider. 2 to 9.
     pub servers: usize,
+    /// Members on each server, its owner included, each with a subsystem and a signing key of its own.
+    /// 1 to [`MEMBERS_MAX`](super::plan::MEMBERS_MAX).
+    pub members: usize,
     /// Kind of all keys.
     pub key_type: KeyType,
     /// Runtime of the servers' workers.
@@ -86,6 +89,7 @@ impl Options {
         Self {
             instance: INSTANCE.to_owned(),
             servers: 2,
+            members: 1,
             key_type: KeyType::default(),
             runtime: RuntimeChoice::default(),
             directory: None,

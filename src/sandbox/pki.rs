@@ -13,7 +13,7 @@ use rcgen::{
 use super::error::SandboxError;
 use super::keys::{self, Identity, Strength, pki_error};
 use super::options::KeyType;
-use super::plan::{INSTANCE, MEMBER_CLASS, Plan, ServerPlan};
+use super::plan::{INSTANCE, MEMBER_CLASS, MemberPlan, Plan, ServerPlan};
 use crate::crypto::SoftwareKey;
 use crate::time::UnixTime;
 
@@ -27,6 +27,8 @@ pub struct ServerIdentities {
     pub authentication: Identity,
     /// Signs the owner's messages.
     pub signing: Identity,
+    /// Sign the messages of the further members, in their order.
+    pub guests: Vec<Identity>,
     /// Proves the server to its own information systems; self-signed.
     pub internal_tls: Identity,
 }
@@ -57,6 +59,7 @@ impl Pki {
         let mut wanted = vec![Role::Ca, Role::Ocsp, Role::Tsa, Role::Source];
         for server in &plan.servers {
             wanted.extend([Role::Authentication(server), Role::Signing(server), Role::InternalTls(server)]);
+            wanted.extend(server.guests.iter().map(|guest| Role::GuestSigning(server, guest)));
         }
         let keys = store.keys(&wanted)?;
         let mut ca = None;
@@ -79,8 +82,10 @@ impl Pki {
             servers: plan
                 .servers
                 .iter()
-                .map(|_| {
-                    Ok(ServerIdentities { authentication: next()?, signing: next()?, internal_tls: next()? })
+                .map(|server| {
+                    let (authentication, signing, internal_tls) = (next()?, next()?, next()?);
+                    let guests = server.guests.iter().map(|_| next()).collect::<Result<_, SandboxError>>()?;
+                    Ok(ServerIdentities { authentication, signing, guests, internal_tls })
                 })
                 .collect::<Result<_, SandboxError>>()?,
         })
@@ -88,7 +93,8 @@ impl Pki {
 
     /// Serial numbers of all certificates that the authority has issued: big-endian, without leading zeros.
     pub fn issued_serials(&self) -> BTreeSet<Vec<u8>> {
-        let servers = self.servers.iter().flat_map(|s| [&s.authentication, &s.signing]);
+        let servers =
+            self.servers.iter().flat_map(|s| [&s.authentication, &s.signing].into_iter().chain(&s.guests));
         [&self.ocsp, &self.tsa]
             .into_iter()
             .chain(servers)
@@ -104,6 +110,7 @@ enum Role<'a> {
     Source,
     Authentication(&'a ServerPlan),
     Signing(&'a ServerPlan),
+    GuestSigning(&'a ServerPlan, &'a MemberPlan),
     InternalTls(&'a ServerPlan),
 }
 
@@ -116,13 +123,16 @@ impl Role<'_> {
             Self::Source => "source".to_owned(),
             Self::Authentication(server) => format!("{}-auth", server.code),
             Self::Signing(server) => format!("{}-sign", server.code),
+            Self::GuestSigning(server, guest) => format!("{}-{}-sign", server.code, guest.member_code),
             Self::InternalTls(server) => format!("{}-internal", server.code),
         }
     }
 
     fn strength(&self) -> Strength {
         match self {
-            Self::Ca | Self::Authentication(_) | Self::Signing(_) => Strength::Member,
+            Self::Ca | Self::Authentication(_) | Self::Signing(_) | Self::GuestSigning(..) => {
+                Strength::Member
+            }
             _ => Strength::Service,
         }
     }
@@ -142,10 +152,10 @@ impl Role<'_> {
             let name = &format!("{whose} {name}");
             subject(&[(Part::Country, "FI"), (Part::Organization, "Sandbox"), (Part::CommonName, name)])
         };
-        let of_server = |server: &ServerPlan, common_name: &str| {
+        let of_server = |server: &ServerPlan, organization: &str, common_name: &str| {
             subject(&[
                 (Part::Country, "FI"),
-                (Part::Organization, &server.member_name()),
+                (Part::Organization, organization),
                 (Part::CommonName, common_name),
                 (Part::SerialNumber, &format!("{}/{}/{MEMBER_CLASS}", server.instance, server.code)),
             ])
@@ -168,13 +178,18 @@ impl Role<'_> {
             }
             Self::Source => params.distinguished_name = subject(&[(Part::CommonName, "internalSigningKey")]),
             Self::Authentication(server) => {
-                params.distinguished_name = of_server(server, &format!("{}.sandbox.test", server.code));
+                params.distinguished_name =
+                    of_server(server, &server.member_name(), &format!("{}.sandbox.test", server.code));
                 params.key_usages =
                     vec![Ku::DigitalSignature, Ku::KeyEncipherment, Ku::DataEncipherment, Ku::KeyAgreement];
                 params.extended_key_usages = vec![Eku::ClientAuth, Eku::ServerAuth];
             }
             Self::Signing(server) => {
-                params.distinguished_name = of_server(server, &server.member_code);
+                params.distinguished_name = of_server(server, &server.member_name(), &server.member_code);
+                params.key_usages = vec![Ku::ContentCommitment];
+            }
+            Self::GuestSigning(server, guest) => {
+                params.distinguished_name = of_server(server, &guest.name(), &guest.member_code);
                 params.key_usages = vec![Ku::ContentCommitment];
             }
             Self::InternalTls(server) => {

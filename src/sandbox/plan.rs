@@ -7,6 +7,9 @@ pub const INSTANCE: &str = "SANDBOX";
 /// The member class of every member.
 pub const MEMBER_CLASS: &str = "GOV";
 
+/// Members of a server at most: each has a key, which takes its time to make.
+pub const MEMBERS_MAX: usize = 50;
+
 /// Ports of the sandbox's own services, all on [`Plan::services_address`].
 pub mod ports {
     /// OCSP responder.
@@ -36,7 +39,35 @@ pub mod ports {
     pub const SECURITY_SERVER: [u16; 6] = [5500, 5577, 8080, 8443, ADMIN, HEALTH];
 }
 
-/// One security server with its owner and the owner's subsystem.
+/// A member with its one subsystem, a client of a security server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberPlan {
+    /// The X-Road instance.
+    pub instance: String,
+    /// `100`, `101`, …
+    pub member_code: String,
+    /// `consumer` on the first server, `provider` on every other.
+    pub subsystem_code: &'static str,
+}
+
+impl MemberPlan {
+    /// Its name, for people.
+    pub fn name(&self) -> String {
+        format!("Member {}", self.member_code)
+    }
+
+    /// `SANDBOX/GOV/101`.
+    pub fn id(&self) -> String {
+        format!("{}/{MEMBER_CLASS}/{}", self.instance, self.member_code)
+    }
+
+    /// `SANDBOX/GOV/101/consumer`.
+    pub fn subsystem(&self) -> String {
+        format!("{}/{}", self.id(), self.subsystem_code)
+    }
+}
+
+/// One security server with its owner, the owner's subsystem and its further members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerPlan {
     /// The X-Road instance.
@@ -47,19 +78,35 @@ pub struct ServerPlan {
     pub member_code: String,
     /// `consumer` on the first server, `provider` on every other.
     pub subsystem_code: &'static str,
+    /// Members that use this server and do not own it.
+    pub guests: Vec<MemberPlan>,
     /// Its own loopback address.
     pub address: Ipv4Addr,
 }
 
 impl ServerPlan {
-    /// Name of the owner, for people.
-    pub fn member_name(&self) -> String {
-        format!("Member {}", self.member_code)
+    /// The owner.
+    pub fn owner(&self) -> MemberPlan {
+        MemberPlan {
+            instance: self.instance.clone(),
+            member_code: self.member_code.clone(),
+            subsystem_code: self.subsystem_code,
+        }
     }
 
-    /// `SANDBOX/GOV/100/consumer`.
+    /// All members of this server, the owner first.
+    pub fn members(&self) -> Vec<MemberPlan> {
+        std::iter::once(self.owner()).chain(self.guests.iter().cloned()).collect()
+    }
+
+    /// Name of the owner, for people.
+    pub fn member_name(&self) -> String {
+        self.owner().name()
+    }
+
+    /// The owner's: `SANDBOX/GOV/100/consumer`.
     pub fn subsystem(&self) -> String {
-        format!("{}/{MEMBER_CLASS}/{}/{}", self.instance, self.member_code, self.subsystem_code)
+        self.owner().subsystem()
     }
 
     /// `SANDBOX/GOV/100/ss1`.
@@ -97,10 +144,24 @@ impl Plan {
             code: format!("ss{}", index + 1),
             member_code: format!("{}00", index + 1),
             subsystem_code: if index == 0 { "consumer" } else { "provider" },
+            guests: Vec::new(),
             address: Ipv4Addr::new(127, a, b, 11 + index),
         };
         let servers = (0..u8::try_from(servers.min(9)).unwrap_or(9)).map(server).collect();
         Self { instance: instance.to_owned(), servers, services_address: Ipv4Addr::new(127, a, b, 1) }
+    }
+
+    /// The same with so many members on each server, the owner being one of them: `100`, `101`, … on the first.
+    pub fn with_members(mut self, members: usize) -> Self {
+        for (index, server) in self.servers.iter_mut().enumerate() {
+            let guest = |number| MemberPlan {
+                instance: server.instance.clone(),
+                member_code: format!("{}{number:02}", index + 1),
+                subsystem_code: server.subsystem_code,
+            };
+            server.guests = (1..members.min(MEMBERS_MAX)).map(guest).collect();
+        }
+        self
     }
 
     /// Address and port of one of the sandbox's own services.

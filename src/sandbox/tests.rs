@@ -69,8 +69,9 @@ async fn a_kept_directory_gives_the_same_keys_and_addresses_again() {
     let second = Ecosystem::prepare(options.clone(), &|_| ()).await.unwrap();
     assert_eq!(second.plan(), &plan);
     assert_eq!(second.pki().ca.certificate().der(), ca.der());
-    let other = Options { servers: 3, ..options };
-    assert!(matches!(Ecosystem::prepare(other, &|_| ()).await, Err(SandboxError::Kept { .. })));
+    for other in [Options { servers: 3, ..options.clone() }, Options { members: 2, ..options }] {
+        assert!(matches!(Ecosystem::prepare(other, &|_| ()).await, Err(SandboxError::Kept { .. })));
+    }
 }
 
 #[tokio::test]
@@ -153,6 +154,32 @@ async fn the_parameters_are_those_of_a_valid_global_configuration() {
         assert_eq!(member.unwrap(), subsystem.member());
     }
     assert_eq!(conf.timestamping_interval_secs(), 2);
+}
+
+#[tokio::test]
+async fn each_member_of_a_server_has_a_subsystem_and_a_signing_key_of_its_own() {
+    let options = Options { members: 3, key_type: KeyType::Ec, ..Options::new("hermod".into()) };
+    let ecosystem = Ecosystem::prepare(options, &|_| ()).await.unwrap();
+    let conf = global_conf(&ecosystem);
+    assert_eq!(conf.problems(), [""; 0]);
+    let mut members = std::collections::BTreeSet::new();
+    for (server, identities) in ecosystem.plan().servers.iter().zip(&ecosystem.pki().servers) {
+        let signing: Vec<_> = std::iter::once(&identities.signing).chain(&identities.guests).collect();
+        assert_eq!((server.members().len(), signing.len()), (3, 3));
+        for (member, identity) in server.members().iter().zip(signing) {
+            let code = &member.member_code;
+            let subsystem =
+                crate::message::ClientId::new("SANDBOX", "GOV", code, Some(member.subsystem_code));
+            let subsystem = subsystem.unwrap();
+            assert_eq!(conf.addresses_of(&subsystem), [server.address.to_string()]);
+            assert!(conf.is_client_of_auth_cert(&subsystem, identities.authentication.certificate()));
+            let signer = crate::trust::subject_client_id(&conf, identity.certificate(), plan::INSTANCE);
+            assert_eq!(signer.unwrap(), subsystem.member());
+            assert!(ecosystem.pki().issued_serials().contains(identity.certificate().serial()));
+            members.insert(member.id());
+        }
+    }
+    assert_eq!(members.len(), 6);
 }
 
 #[tokio::test]

@@ -41,15 +41,19 @@ impl Registrations {
         let mut all = Self::default();
         for (server, identities) in plan.servers.iter().zip(&pki.servers) {
             let (member, subsystem) = (server.member_code.clone(), server.subsystem_code.to_owned());
-            let name = format!("The {} {subsystem}", server.member_name());
-            all.members.push((member.clone(), server.member_name()));
-            all.subsystems.push((member.clone(), subsystem.clone(), Some(name)));
+            for member in server.members() {
+                let name = format!("The {} {subsystem}", member.name());
+                all.members.push((member.member_code.clone(), member.name()));
+                all.subsystems.push((member.member_code, subsystem.clone(), Some(name)));
+            }
+            let clients =
+                server.members().into_iter().map(|m| (m.member_code, Some(subsystem.clone()), true));
             all.servers.push(RegisteredServer {
-                owner: member.clone(),
+                owner: member,
                 code: server.code.clone(),
                 address: server.address.to_string(),
                 certificates: vec![*identities.authentication.certificate().sha256()],
-                clients: vec![(member, Some(subsystem), true)],
+                clients: clients.collect(),
                 maintenance: None,
             });
         }
