@@ -7,7 +7,7 @@
 //! * [`client`], [`message`], [`generator`], [`recorder`]: sending, checking answers, latencies.
 //! * [`system`], [`backend`], [`echo_request`], [`server`], [`tamper`]: what is measured, and what can go wrong.
 //! * [`metrics`], [`process`], [`calls`], [`machine`], [`floor`]: what it costs.
-//! * [`run`], [`sweep`], [`proof`]: the steps of a run, and the judgement of its evidence.
+//! * [`run`], [`sweep`], [`proof`], [`judge`]: the steps of a run, and the judgement of its evidence.
 //! * [`null`], [`relay`], [`null_table`]: the same load through relays that neither sign nor log.
 //! * [`report`], [`server_report`], [`breakdown`], [`table`], [`page`], [`plot`]: what came of it.
 
@@ -19,6 +19,7 @@ mod client;
 mod echo_request;
 mod floor;
 mod generator;
+mod judge;
 mod machine;
 mod message;
 mod metrics;

@@ -22,6 +22,14 @@ pub struct Route {
     pub service: String,
 }
 
+impl Route {
+    /// `INSTANCE/CLASS/MEMBER/SUBSYSTEM` of the service.
+    pub fn provider(&self) -> &str {
+        let end = self.service.match_indices('/').nth(3).map_or(self.service.len(), |(at, _)| at);
+        &self.service[..end]
+    }
+}
+
 /// Makes all messages of a run.
 pub struct Messages {
     kind: Kind,
@@ -32,6 +40,7 @@ pub struct Messages {
     host: String,
     keep_alive: bool,
     plain: bool,
+    seed: u64,
 }
 
 /// One request.
@@ -43,7 +52,7 @@ pub struct Request {
 }
 
 impl Messages {
-    /// All messages of the run `run`, to `routes` in turn.
+    /// All messages of the run `run`, spread evenly over `routes` as the seed has it.
     pub fn new(
         kind: Kind,
         run: &str,
@@ -55,10 +64,10 @@ impl Messages {
     ) -> Self {
         // Letters: bytes that no XML escapes, and that no compression would hide if there were any.
         const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/";
-        let (mut seed, length) = (Seed::new(seed), sizes.largest() + STEP * PLACES);
+        let (mut letters, length) = (Seed::new(seed), sizes.largest() + STEP * PLACES);
         let mut payload = Vec::with_capacity(length + 8);
         while payload.len() < length {
-            payload.extend(seed.next().to_le_bytes().map(|byte| LETTERS[usize::from(byte & 63)]));
+            payload.extend(letters.next().to_le_bytes().map(|byte| LETTERS[usize::from(byte & 63)]));
         }
         Self {
             kind,
@@ -69,6 +78,7 @@ impl Messages {
             host: host.to_owned(),
             keep_alive,
             plain: false,
+            seed,
         }
     }
 
@@ -83,6 +93,7 @@ impl Messages {
             host: host.to_owned(),
             keep_alive: self.keep_alive,
             plain: true,
+            seed: self.seed,
         }
     }
 
@@ -101,6 +112,15 @@ impl Messages {
         id.strip_prefix(&self.run)?.strip_prefix('-')?.parse().ok()
     }
 
+    /// Who asks whom with message `index`.
+    pub fn route(&self, index: u32) -> &Route {
+        let number = match self.routes.len() {
+            1 => 0,
+            routes => Seed::new(self.seed ^ u64::from(index)).next() % routes as u64,
+        };
+        &self.routes[number as usize]
+    }
+
     /// What a service gives back for message `index` of this class: the body that was sent.
     pub fn data(&self, index: u32, class: u8) -> Bytes {
         let bytes = self.sizes.classes().get(usize::from(class)).map_or(0, |class| class.bytes);
@@ -110,7 +130,7 @@ impl Messages {
 
     /// Message `index`, of this class.
     pub fn request(&self, index: u32, class: u8) -> Request {
-        let route = &self.routes[index as usize % self.routes.len()];
+        let route = self.route(index);
         let (id, data, host) = (self.id(index), self.data(index, class), &self.host);
         let close = if self.keep_alive { "" } else { "Connection: close\r\n" };
         let (head, body) = match self.kind {
@@ -244,6 +264,27 @@ mod tests {
         let messages = messages(Kind::Rest);
         assert_eq!(messages.index(&messages.id(17)), Some(17));
         assert_eq!(messages.index("other-17"), None);
+    }
+
+    #[test]
+    fn messages_are_spread_evenly_over_the_routes_and_the_same_by_the_same_seed() {
+        let route =
+            |number: usize| Route { client: "A/B/1/c".into(), service: format!("A/B/2/p/echo{number}") };
+        let of = |seed| {
+            let routes = (0..6).map(route).collect();
+            Messages::new(Kind::Rest, "run", routes, &Sizes::default(), "host", true, seed)
+        };
+        let (messages, other) = (of(1), of(2));
+        let chosen = |messages: &Messages| -> Vec<String> {
+            (0..6000).map(|index| messages.route(index).service.clone()).collect()
+        };
+        for number in 0..6 {
+            let count = chosen(&messages).iter().filter(|service| **service == route(number).service).count();
+            assert!((900..1100).contains(&count), "{number}: {count}");
+        }
+        assert_eq!(chosen(&messages), chosen(&of(1)));
+        assert_ne!(chosen(&messages), chosen(&other));
+        assert_eq!(messages.route(0).provider(), "A/B/2/p");
     }
 
     #[test]

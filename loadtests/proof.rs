@@ -1,17 +1,17 @@
 //! Every right answer proved again from the logs, by the code of `hermod verify`: the request and the response on the
 //! consumer's server and on the provider's, each a container of its own.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use hermod::log::{Direction, LogReader, StoredRecord};
 use hermod::sandbox::client::Client;
-use hermod::sandbox::proof::{Conf, RecordJudge};
+use hermod::sandbox::proof::Conf;
 use hermod::sandbox::tour;
 use serde::Serialize;
 
+use crate::judge::{ALL, Case, lacks};
 use crate::message::Messages;
 use crate::metrics::Metrics;
 use crate::recorder::{Outcome, Outcomes};
@@ -31,6 +31,8 @@ pub struct Proof {
     pub verified: usize,
     /// Records that were judged.
     pub records: usize,
+    /// Proved exchanges of each member.
+    pub members: Vec<MemberProof>,
     /// Distinct signature documents among those of each server.
     pub signature_documents: Vec<usize>,
     /// Bodies were not logged, so that only presence and check values could be looked at.
@@ -41,6 +43,17 @@ pub struct Proof {
     pub failure_count: usize,
     /// Waiting for time-stamps, and judging.
     pub seconds: f64,
+}
+
+/// Proved exchanges of a member, whose own key has signed its part in all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MemberProof {
+    /// `INSTANCE/CLASS/MEMBER`
+    pub member: String,
+    /// Those whose request it has signed.
+    pub asked: usize,
+    /// Those whose response it has signed.
+    pub answered: usize,
 }
 
 impl Proof {
@@ -55,15 +68,6 @@ impl Proof {
             self.failures.push(failure);
         }
     }
-}
-
-/// What every judge needs.
-struct Case {
-    messages: Arc<Messages>,
-    outcomes: Arc<Outcomes>,
-    conf: Conf,
-    bodies: bool,
-    judged: AtomicUsize,
 }
 
 /// Waits for the time-stamps, stops the servers and judges their logs.
@@ -130,104 +134,33 @@ pub async fn prove(
         }
     }
     told.abort();
+    let mut members = BTreeMap::<String, (usize, usize)>::new();
     for index in case.outcomes.right() {
         match seen.get(index as usize).copied().unwrap_or(0) {
-            ALL => proof.verified += 1,
+            ALL => {
+                proof.verified += 1;
+                let route = case.messages.route(index);
+                members.entry(member(&route.client)).or_insert((0, 0)).0 += 1;
+                members.entry(member(route.provider())).or_insert((0, 0)).1 += 1;
+            }
             marks => proof.fail(format!("{}: {}", case.messages.id(index), lacks(marks))),
         }
     }
+    let of_member = |(member, (asked, answered))| MemberProof { member, asked, answered };
+    proof.members = members.into_iter().map(of_member).collect();
     proof.seconds = (began.elapsed().as_secs_f64() * 100.0).round() / 100.0;
     Ok(proof)
+}
+
+/// The member of a subsystem.
+fn member(subsystem: &str) -> String {
+    subsystem.rsplit_once('/').map_or(subsystem, |(member, _)| member).to_owned()
 }
 
 async fn tell(case: Arc<Case>, total: usize) {
     loop {
         tokio::time::sleep(Duration::from_secs(5)).await;
         eprintln!("    {} of about {total} records judged", case.judged.load(Ordering::Relaxed));
-    }
-}
-
-const MARKS: [(u8, &str); 4] = [
-    (1, "the request on the consumer's server"),
-    (2, "the response on the consumer's server"),
-    (4, "the request on the provider's server"),
-    (8, "the response on the provider's server"),
-];
-const ALL: u8 = 15;
-
-fn mark(consumer: bool, direction: Direction) -> u8 {
-    let mark = if direction == Direction::Request { 1 } else { 2 };
-    if consumer { mark } else { mark << 2 }
-}
-
-fn lacks(marks: u8) -> String {
-    let missing: Vec<&str> =
-        MARKS.iter().filter(|(mark, _)| marks & mark == 0).map(|(_, what)| *what).collect();
-    format!("not proved: {}", missing.join(", "))
-}
-
-/// What one server's log says.
-struct Side {
-    records: usize,
-    documents: std::collections::HashSet<u32>,
-    marks: Vec<(u32, u8)>,
-    failures: Vec<String>,
-}
-
-impl Case {
-    fn judge_log(&self, consumer: bool, code: &str, log: &Path) -> Result<Side, String> {
-        let reader = LogReader::open(log).map_err(|e| format!("the log of {code} cannot be read: {e}"))?;
-        let mut side =
-            Side { records: 0, documents: Default::default(), marks: Vec::new(), failures: Vec::new() };
-        let mut judge = RecordJudge::new(&self.conf);
-        for record in reader.iter() {
-            let record = match record {
-                Ok(record) => record,
-                Err(error) => {
-                    side.failures.push(format!("{code}: {error}"));
-                    continue;
-                }
-            };
-            let Some(index) = self.messages.index(&record.summary.query_id) else { continue };
-            side.records += 1;
-            side.documents.insert(crc32fast::hash(&record.signature.signature));
-            self.judged.fetch_add(1, Ordering::Relaxed);
-            let direction = record.summary.direction;
-            match self.judge(&mut judge, &record, index, consumer) {
-                Ok(()) => side.marks.push((index, mark(consumer, direction))),
-                Err(reason) => side.failures.push(format!(
-                    "{code}: {direction:?} {} (record {}): {reason}",
-                    record.summary.query_id, record.summary.id
-                )),
-            }
-        }
-        Ok(side)
-    }
-
-    fn judge(
-        &self,
-        judge: &mut RecordJudge,
-        record: &StoredRecord,
-        index: u32,
-        consumer: bool,
-    ) -> Result<(), String> {
-        // A reduced record cannot verify: it no longer has what was signed.
-        if self.bodies {
-            judge.judge(record)?;
-        }
-        let Some((class, outcome, check)) = self.outcomes.get(index) else {
-            return Err("no such message was sent".to_owned());
-        };
-        if !consumer || record.summary.direction == Direction::Request || outcome != Outcome::Right {
-            return Ok(());
-        }
-        let (message, attachments) = (&record.message, &record.attachments);
-        let logged = self.messages.check_logged(index, class, message, attachments, self.bodies)?;
-        // A reduced SOAP message is another text.
-        match logged == check || !self.bodies {
-            true => Ok(()),
-            false => Err("the client got another answer than was logged".to_owned()),
-        }
     }
 }
 

@@ -1,10 +1,15 @@
 //! The scenario file. Unknown keys are refused.
 
+mod events;
+mod system;
+
 use std::path::Path;
 use std::time::Duration;
 
-use hermod::sandbox::{KeyType, RuntimeChoice};
 use serde::Deserialize;
+
+pub use self::events::{Action, Event};
+pub use self::system::{Keys, System};
 
 use crate::Args;
 use crate::arrivals::Pattern;
@@ -42,90 +47,6 @@ pub struct Scenario {
     /// The same load without security servers.
     #[serde(default)]
     pub null: Null,
-}
-
-/// `[system]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct System {
-    /// Security servers: the consumer's and one for each provider, which is a member of its own.
-    pub servers: usize,
-    /// Services of each provider, called in turn.
-    pub services: usize,
-    /// Kind of all keys.
-    pub key_type: Keys,
-    /// What the servers' workers run on.
-    pub runtime: Runtime,
-    /// The services answer after this long.
-    pub service_delay_ms: u64,
-    /// Signatures per second of each token; 0 is no limit.
-    pub signatures_per_second: u32,
-    /// Are the bodies logged?
-    pub log_bodies: bool,
-    /// The harness holds the servers' ports, as a service manager does, so that they outlive processes.
-    pub hold_sockets: bool,
-    /// Repeat the last measured phase for a moment to count system calls, where that is possible?
-    pub count_calls: bool,
-    /// Lines for every server's configuration file.
-    pub config: String,
-}
-
-impl Default for System {
-    fn default() -> Self {
-        Self {
-            servers: 2,
-            services: 1,
-            key_type: Keys::Rsa,
-            runtime: Runtime::Auto,
-            service_delay_ms: 0,
-            signatures_per_second: 0,
-            log_bodies: true,
-            hold_sockets: false,
-            count_calls: true,
-            config: String::new(),
-        }
-    }
-}
-
-/// Kind of keys.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)]
-pub enum Keys {
-    Rsa,
-    #[serde(rename = "rsa-2048")]
-    Rsa2048,
-    Ec,
-}
-
-impl From<Keys> for KeyType {
-    fn from(keys: Keys) -> Self {
-        match keys {
-            Keys::Rsa => Self::Rsa,
-            Keys::Rsa2048 => Self::Rsa2048,
-            Keys::Ec => Self::Ec,
-        }
-    }
-}
-
-/// Runtime of the workers.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum Runtime {
-    Auto,
-    IoUring,
-    Epoll,
-}
-
-impl From<Runtime> for RuntimeChoice {
-    fn from(runtime: Runtime) -> Self {
-        match runtime {
-            Runtime::Auto => Self::Auto,
-            Runtime::IoUring => Self::IoUring,
-            Runtime::Epoll => Self::Epoll,
-        }
-    }
 }
 
 /// Protocol of the messages.
@@ -225,46 +146,6 @@ impl Default for Sweep {
     }
 }
 
-/// `[[event]]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Event {
-    /// When.
-    pub at_seconds: f64,
-    /// What.
-    #[serde(rename = "do")]
-    pub action: Action,
-    /// How often …
-    #[serde(default = "one_usize")]
-    pub times: usize,
-    /// … and how far apart.
-    #[serde(default)]
-    pub every_seconds: f64,
-}
-
-/// What happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)]
-pub enum Action {
-    OcspFails,
-    OcspWorks,
-    TsaFails,
-    TsaWorks,
-    KillProvider,
-    KillConsumer,
-    /// Stops a server in order and starts it again.
-    RestartProvider,
-    RestartConsumer,
-    /// Lets a server hand over to a new process of its program.
-    UpgradeProvider,
-    UpgradeConsumer,
-    /// From now on, every so many answers are altered between the consumer's server and the client.
-    TamperBodies,
-    /// The same with a header field that only the log can contradict.
-    TamperHashes,
-}
-
 /// `[accept]`: what is still a valid run. Answers that do not verify never are.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -317,9 +198,7 @@ impl Scenario {
     }
 
     fn check(&self) -> Result<(), String> {
-        if !(2..=9).contains(&self.system.servers) || self.system.services == 0 {
-            return Err("there are 2 to 9 servers and at least one service".to_owned());
-        }
+        self.system.check()?;
         if self.load.in_flight_max == 0 {
             return Err("in_flight_max is at least 1".to_owned());
         }
@@ -336,25 +215,6 @@ impl Scenario {
             return Err("nothing is sent: there is neither a phase nor a sweep".to_owned());
         }
         Ok(())
-    }
-}
-
-impl Action {
-    /// A restart or an upgrade.
-    pub fn is_change(self) -> bool {
-        use Action::{RestartConsumer, RestartProvider, UpgradeConsumer, UpgradeProvider};
-        matches!(self, RestartConsumer | RestartProvider | UpgradeConsumer | UpgradeProvider)
-    }
-}
-
-impl Event {
-    fn repeated(&self) -> impl Iterator<Item = Self> {
-        let (first, times) = (self.clone(), self.times);
-        (0..times).map(move |time| Self {
-            at_seconds: first.at_seconds + time as f64 * first.every_seconds,
-            times: 1,
-            ..first.clone()
-        })
     }
 }
 
@@ -396,5 +256,20 @@ mod tests {
             }
         }
         assert!(count >= 9);
+    }
+
+    #[test]
+    fn a_key_out_of_bounds_is_refused_with_its_name_and_its_bounds() {
+        let of = |line: &str| -> Scenario {
+            toml::from_str(&format!("name = \"a\"\n[system]\n{line}\n[sweep]\n")).unwrap()
+        };
+        assert!(of("members = 3\nservices = 2").check().is_ok());
+        for (line, name) in
+            [("members = 0", "members"), ("members = 51", "members"), ("services = 0", "services")]
+        {
+            let refused = of(line).check().unwrap_err();
+            assert!(refused.contains(name) && refused.contains("must be 1 to"), "{refused}");
+        }
+        assert!(of("servers = 1").check().unwrap_err().contains("2 to 9"));
     }
 }

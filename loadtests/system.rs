@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hermod::control::{RegistryDb, parse_declaration};
-use hermod::sandbox::plan::{INSTANCE, MEMBER_CLASS, Plan, ServerPlan, ports};
+use hermod::sandbox::plan::{Plan, ServerPlan, ports};
 use hermod::sandbox::{Ecosystem, Fault, Options};
 
 use crate::Args;
@@ -72,6 +72,7 @@ impl System {
         };
         let options = Options {
             servers: settings.servers,
+            members: settings.members,
             key_type: settings.key_type.into(),
             runtime: settings.runtime.into(),
             directory: args.keep.clone(),
@@ -147,19 +148,22 @@ impl System {
         })
     }
 
-    /// Who asks whom, in turn.
+    /// Who asks whom: each member of the consumer's server each service of each member of the others.
     pub fn routes(&self, kind: Kind, services: usize) -> Vec<Route> {
         let plan = self.ecosystem.plan();
-        let client = plan.consumer().subsystem();
-        let all = (0..services).flat_map(|service| plan.providers().iter().map(move |p| (service, p)));
-        all.map(|(service, provider)| Route {
-            client: client.clone(),
-            service: match kind {
-                Kind::Rest => format!("{}/echo{service}", provider.subsystem()),
-                Kind::Soap => format!("{}/getRandom/v{service}", provider.subsystem()),
-            },
-        })
-        .collect()
+        let mut routes = Vec::new();
+        for client in plan.consumer().members() {
+            for provider in plan.providers().iter().flat_map(ServerPlan::members) {
+                routes.extend((0..services).map(|service| Route {
+                    client: client.subsystem(),
+                    service: match kind {
+                        Kind::Rest => format!("{}/echo{service}", provider.subsystem()),
+                        Kind::Soap => format!("{}/getRandom/v{service}", provider.subsystem()),
+                    },
+                }));
+            }
+        }
+        routes
     }
 
     /// Lets something happen.
@@ -234,20 +238,22 @@ fn extra_config(settings: &scenario::System) -> String {
 }
 
 async fn declare(plan: &Plan, server: &ServerPlan, services: usize, root: &Path) -> Result<(), String> {
-    let owner = format!("{INSTANCE}/{MEMBER_CLASS}/{}", server.member_code);
-    let mut text = format!(
-        "[[client]]\nid = \"{owner}\"\n\n[[client]]\nid = \"{}\"\nconnection = \"NOSSL\"\n",
-        server.subsystem()
-    );
-    if server != plan.consumer() {
-        let (url, consumer) = (plan.service_url(ECHO), plan.consumer().subsystem());
+    let mut text = format!("[[client]]\nid = \"{}\"\n", server.owner().id());
+    let url = plan.service_url(ECHO);
+    let consumers = plan.consumer().members();
+    let consumers: Vec<String> =
+        consumers.iter().map(|member| format!("\"{}\"", member.subsystem())).collect();
+    let access = consumers.join(", ");
+    for member in server.members() {
+        let _ = write!(text, "\n[[client]]\nid = \"{}\"\nconnection = \"NOSSL\"\n", member.subsystem());
+        let services = if server == plan.consumer() { 0 } else { services };
         for service in 0..services {
             let _ = write!(
                 text,
                 "\n[[client.service]]\ncode = \"echo{service}\"\ntype = \"REST\"\nurl = \"{url}/echo\"\n\
-                 access = [\"{consumer}\"]\n\
+                 access = [{access}]\n\
                  \n[[client.service]]\ncode = \"getRandom\"\nversion = \"v{service}\"\ntype = \"WSDL\"\n\
-                 url = \"{url}/soap\"\naccess = [\"{consumer}\"]\n"
+                 url = \"{url}/soap\"\naccess = [{access}]\n"
             );
         }
     }

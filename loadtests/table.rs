@@ -73,6 +73,15 @@ pub fn render(report: &Report) -> String {
             proof.seconds,
             if proof.without_bodies { " (bodies are not logged: presence only)" } else { "" }
         );
+        if proof.members.len() > report.servers.len() {
+            for member in &proof.members {
+                let _ = writeln!(
+                    out,
+                    "  {:<30}{:>8} requests and {:>8} responses of its own proved",
+                    member.member, member.asked, member.answered
+                );
+            }
+        }
     } else {
         let _ = writeln!(out, "proof: none, the logs are not at hand");
     }

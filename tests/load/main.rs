@@ -102,6 +102,27 @@ fn assert_null_column(report: &Value) {
 }
 
 #[test]
+fn members_of_one_server_each_sign_and_answer_their_own_messages() {
+    let system = "[null]\nmeasure = false\n[system]\ncount_calls = false\nkey_type = \"ec\"\n\
+                  members = 3\nservices = 2\n";
+    let (output, report) = run(&format!("{}{system}", phase(4.0)));
+    assert_eq!(report["valid"], true, "{}\n{}", reasons(&report), String::from_utf8_lossy(&output.stderr));
+    let (proof, right) = (&report["proof"], report["proof"]["required"].as_u64().unwrap());
+    assert_eq!(proof["records"].as_u64().unwrap(), 4 * right);
+    let members = proof["members"].as_array().unwrap();
+    let of = |word: &str| -> Vec<(&str, u64)> {
+        let counted = members.iter().map(|m| (m["member"].as_str().unwrap(), m[word].as_u64().unwrap()));
+        counted.filter(|(_, count)| *count > 0).collect()
+    };
+    for (word, first) in [("asked", "SANDBOX/GOV/1"), ("answered", "SANDBOX/GOV/2")] {
+        let counted = of(word);
+        assert_eq!(counted.len(), 3, "{members:?}");
+        assert!(counted.iter().all(|(member, _)| member.starts_with(first)), "{members:?}");
+        assert_eq!(counted.iter().map(|(_, count)| count).sum::<u64>(), right);
+    }
+}
+
+#[test]
 fn killing_a_server_in_mid_run_makes_the_run_invalid() {
     let (output, report) =
         run(&format!("{}{WITHOUT_MORE}[[event]]\nat_seconds = 1\ndo = \"kill-provider\"\n", phase(2.0)));
