@@ -42,11 +42,14 @@ fn messages(ecosystem: &Ecosystem, direction: Direction) -> Vec<(String, Bytes, 
     let service = format!("{}/random", provider.subsystem());
     let head = |id: &str| match direction {
         Direction::Request => {
-            format!("GET\r\n/r1/{service}\r\nX-Road-Client:{}\r\nx-road-id:{id}\r\n", consumer.subsystem())
+            format!(
+                "GET\r\n/r1/{service}\r\nX-Road-Client:{}\r\nx-road-id:{id}\r\nAccept:a/b\r\n",
+                consumer.subsystem()
+            )
         }
         Direction::Response => format!(
             "200\r\nOK\r\nx-road-client:{}\r\nx-road-service:{service}\r\nx-road-id:{id}\r\n\
-             x-road-request-id:r-{id}\r\nx-road-request-hash:AAAA\r\n",
+             x-road-request-id:r-{id}\r\nx-road-request-hash:AAAA\r\nContent-Type:a/b\r\n",
             consumer.subsystem()
         ),
     };
@@ -55,7 +58,7 @@ fn messages(ecosystem: &Ecosystem, direction: Direction) -> Vec<(String, Bytes, 
 }
 
 /// Logs five requests and five responses on a server, each batch signed by its sender.
-async fn write_log(client: &OverHttp, server: usize) -> PathBuf {
+async fn write_log(client: &OverHttp, server: usize, bodies: bool) -> PathBuf {
     let ecosystem = &client.ecosystem;
     let plan = &ecosystem.plan().servers[server];
     let directory = ecosystem.server(server).files().log();
@@ -73,6 +76,10 @@ async fn write_log(client: &OverHttp, server: usize) -> PathBuf {
         for ((query_id, message, body), signature) in messages.into_iter().zip(signatures) {
             let client =
                 ClientId::new("SANDBOX", "GOV", &plan.member_code, Some(plan.subsystem_code)).unwrap();
+            let (message, attachments) = match bodies {
+                true => (message, vec![crate::log::Body::Bytes(body)]),
+                false => (crate::log::reduced_rest_head(&message), Vec::new()),
+            };
             let record = Record {
                 query_id,
                 message,
@@ -82,8 +89,8 @@ async fn write_log(client: &OverHttp, server: usize) -> PathBuf {
                 consumer: None,
                 service: None,
                 x_request_id: None,
-                attachments: vec![crate::log::Body::Bytes(body)],
-                metadata_only: false,
+                attachments,
+                metadata_only: !bodies,
             };
             log.append(record).await.unwrap();
         }
@@ -99,7 +106,7 @@ async fn proves_every_exchange_of_both_logs_and_notices_a_missing_record() {
     let ecosystem = Ecosystem::prepare(options, &|_| ()).await.unwrap();
     let url = ecosystem.plan().service_url(ports::TSA);
     let client = OverHttp { url, ecosystem };
-    let logs = [write_log(&client, 0).await, write_log(&client, 1).await];
+    let logs = [write_log(&client, 0, true).await, write_log(&client, 1, true).await];
     let plan = client.ecosystem.plan();
     let conf = Conf::of(&client.ecosystem).unwrap();
     let ids: HashSet<String> = (0..5).map(|n| format!("audit-{n}")).collect();
@@ -117,4 +124,35 @@ async fn proves_every_exchange_of_both_logs_and_notices_a_missing_record() {
     let mut halved = sides(&ids);
     halved[1].proved.retain(|(id, direction)| id != "audit-3" || *direction == Direction::Request);
     assert_eq!(sum(halved, Duration::ZERO).verified, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_without_its_body_proves_who_signed_the_body_that_somebody_else_knows() {
+    let options = Options { key_type: KeyType::Ec, ..Options::new("hermod".into()) };
+    let ecosystem = Ecosystem::prepare(options, &|_| ()).await.unwrap();
+    let url = ecosystem.plan().service_url(ports::TSA);
+    let client = OverHttp { url, ecosystem };
+    let log = write_log(&client, 0, false).await;
+    let subsystem = |server: usize| {
+        let plan = &client.ecosystem.plan().servers[server];
+        ClientId::new("SANDBOX", "GOV", &plan.member_code, Some(plan.subsystem_code)).unwrap()
+    };
+    let mut judge = RecordJudge::new(&Conf::of(&client.ecosystem).unwrap());
+    let mut records = 0;
+    for record in open(&log).unwrap().iter() {
+        let record = record.unwrap();
+        let of = |text: String| DigestAlgorithm::Sha512.digest(text.as_bytes());
+        let known = of(format!("body of {}", record.summary.query_id));
+        let request = record.summary.direction == Direction::Request;
+        let (signer, other) = (subsystem(usize::from(!request)), subsystem(usize::from(request)));
+        let signed = messages(&client.ecosystem, record.summary.direction);
+        let signed = signed.iter().find(|(id, ..)| *id == record.summary.query_id).unwrap();
+        let message = judge.judge_reduced(&record, &signer, &known).unwrap();
+        assert_eq!(message, DigestAlgorithm::Sha512.digest(&signed.1));
+        assert!(judge.judge(&record).is_err(), "alone it proves nothing");
+        assert!(judge.judge_reduced(&record, &other, &known).is_err(), "another signer");
+        assert!(judge.judge_reduced(&record, &signer, &of("another body".to_owned())).is_err());
+        records += 1;
+    }
+    assert_eq!(records, 10);
 }

@@ -7,8 +7,11 @@ use axum::body::Bytes;
 
 use super::ecosystem::Ecosystem;
 use super::error::SandboxError;
-use crate::evidence::{Judge, Verdict, conf, judge};
+use crate::crypto::Digest;
+use crate::evidence::hash_chain::{ChainPath, Leaf};
+use crate::evidence::{Judge, PartName, Verdict, conf, judge};
 use crate::log::StoredRecord;
+use crate::message::ClientId;
 use crate::trust::{GlobalConf, Part, PartKind, Policy};
 
 /// What containers are judged by. Cheap to clone.
@@ -76,6 +79,30 @@ impl RecordJudge {
             judge_bytes(container.to_bytes(record.summary.time).into(), &self.conf)?;
         }
         valid(self.judge.judge(&container))
+    }
+
+    /// As [`Self::judge`] for a record of a REST message that was reduced to header fields, which alone cannot verify:
+    /// that `signer` has signed a message with a body of this digest is what it must prove. Gives the digest of the
+    /// signed message without its body, as the signature's hash chain has it.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn judge_reduced(
+        &mut self,
+        record: &StoredRecord,
+        signer: &ClientId,
+        body: &Digest,
+    ) -> Result<Digest, String> {
+        let container = record.container().map_err(|e| e.to_string())?;
+        let path = record.signature.hash_chain.as_ref();
+        let path = path.and_then(|chain| ChainPath::read(chain, &PartName::Message.uri()));
+        let Some(Leaf::Parts(signed)) = path.map(|path| path.leaf) else {
+            return Err("its signature is not over a message and its body".to_owned());
+        };
+        let Some(message) = signed.first() else { return Err("its signature is over nothing".to_owned()) };
+        let digests = [(PartName::Message, *message), (PartName::Attachment(1), *body)];
+        let judged = self.judge.judge_digests(&container, signer, &digests);
+        judged.map(|_| *message).map_err(|e| e.to_string())
     }
 }
 

@@ -23,9 +23,9 @@ const REMEMBERED_MAX: usize = 64;
 /// message to them (digests, hash chains, the signer that it names) is checked for each container.
 #[derive(Debug)]
 pub struct Judge {
-    global_conf: Arc<GlobalConf>,
-    policy: Policy,
-    memory: Memory,
+    pub(super) global_conf: Arc<GlobalConf>,
+    pub(super) policy: Policy,
+    pub(super) memory: Memory,
 }
 
 impl Judge {

@@ -1,6 +1,7 @@
 //! The verdict on a container: who signed what, and when it existed.
 
 pub mod conf;
+mod digests;
 mod memory;
 mod message;
 mod timestamp;
