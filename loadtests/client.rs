@@ -1,6 +1,8 @@
 //! A lean HTTP/1.1 client: one request at a time on each connection, one write, few reads, no shared code with the
 //! servers that it measures.
 
+mod large;
+
 use std::borrow::Cow;
 use std::io;
 use std::mem::MaybeUninit;
@@ -11,7 +13,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::message::Request;
+pub use self::large::Passed;
+use crate::message::{LargeBody, Request};
 
 const READ_BYTES: usize = 8 * 1024;
 const READ_BYTES_MIN: usize = 2 * 1024;
@@ -46,8 +49,10 @@ pub struct Answer<'a> {
     pub status: u16,
     /// Status line and header fields.
     head: &'a [u8],
-    /// Body.
+    /// Body; empty where it was compared as it passed.
     pub body: Cow<'a, [u8]>,
+    /// What came of that.
+    pub passed: Option<Passed>,
     /// The connection can serve another request.
     pub reusable: bool,
 }
@@ -117,6 +122,19 @@ impl Connection {
             Stream::Tls(stream) => exchange(stream, input, request).await,
         }
     }
+
+    /// Sends a request whose body is made as it is sent, and compares the body of the answer with it as it comes.
+    ///
+    /// # Errors
+    /// When the connection fails or the answer is no HTTP.
+    pub async fn exchange_large(&mut self, head: &[u8], body: LargeBody<'_>) -> io::Result<Answer<'_>> {
+        let Self { stream, input } = self;
+        input.clear();
+        match stream {
+            Stream::Plain(stream) => large::exchange(stream, input, head, body).await,
+            Stream::Tls(stream) => large::exchange(stream, input, head, body).await,
+        }
+    }
 }
 
 async fn exchange<'a, S: AsyncRead + AsyncWrite + Unpin>(
@@ -162,12 +180,7 @@ async fn read_answer<'a, S: AsyncRead + Unpin>(
     stream: &mut S,
     input: &'a mut Vec<u8>,
 ) -> io::Result<Answer<'a>> {
-    let head = loop {
-        if let Some(head) = parse_head(input)? {
-            break head;
-        }
-        fill(stream, input).await?;
-    };
+    let head = read_head(stream, input).await?;
     let mut end = head.length;
     let mut unframed = None;
     match head.framing {
@@ -193,9 +206,19 @@ async fn read_answer<'a, S: AsyncRead + Unpin>(
         status: head.status,
         head: &input[..head.length],
         body: unframed.map_or(Cow::Borrowed(&input[head.length..end]), Cow::Owned),
+        passed: None,
         // Nobody asked for what comes behind it.
         reusable: head.reusable && input.len() == end,
     })
+}
+
+async fn read_head<S: AsyncRead + Unpin>(stream: &mut S, input: &mut Vec<u8>) -> io::Result<Head> {
+    loop {
+        if let Some(head) = parse_head(input)? {
+            return Ok(head);
+        }
+        fill(stream, input).await?;
+    }
 }
 
 fn parse_head(input: &[u8]) -> io::Result<Option<Head>> {

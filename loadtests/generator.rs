@@ -272,7 +272,17 @@ async fn exchange(state: &State, index: u32, class: u8) -> std::io::Result<Judge
         Some(connection) => connection,
         None => Connection::open(&state.target).await?,
     };
-    let answer = connection.exchange(request).await?;
+    let answer = match state.messages.large(index, class) {
+        None => connection.exchange(request).await?,
+        Some(body) => {
+            let answer = connection.exchange_large(&request.head, body).await?;
+            if let Some(passed) = answer.passed {
+                state.live.meters.request.add(body.length, passed.sent);
+                state.live.meters.response.add(body.length, passed.received);
+            }
+            answer
+        }
+    };
     let (judged, reusable) = (judge(state, index, class, &answer), answer.reusable);
     if reusable && state.load.keep_alive {
         state.idle.borrow_mut().push((Instant::now(), connection));

@@ -4,25 +4,28 @@
 //! and what goes wrong meanwhile.
 //!
 //! * [`scenario`]: the file. [`arrivals`], [`sizes`], [`seed`]: when and how much.
-//! * [`client`], [`message`], [`generator`], [`recorder`]: sending, checking answers, latencies.
-//! * [`system`], [`backend`], [`echo_request`], [`server`], [`tamper`]: what is measured, and what can go wrong.
-//! * [`metrics`], [`process`], [`calls`], [`machine`], [`floor`]: what it costs.
+//! * [`client`], [`message`], [`content`], [`generator`], [`recorder`]: sending, checking answers, latencies.
+//! * [`system`], [`server`], [`tamper`]: what is measured, and what can go wrong. [`backend`], [`echo`]: the service
+//!   behind it.
+//! * [`metrics`], [`process`], [`calls`], [`machine`], [`floor`], [`streaming`]: what it costs.
 //! * [`run`], [`sweep`], [`proof`], [`judge`]: the steps of a run, and the judgement of its evidence.
 //! * [`null`], [`relay`], [`null_table`]: the same load through relays that neither sign nor log.
-//! * [`report`], [`server_report`], [`breakdown`], [`table`], [`page`], [`plot`]: what came of it.
+//! * [`moment`], [`report`], [`server_report`], [`breakdown`], [`table`], [`page`], [`plot`]: what came of it.
 
 mod arrivals;
 mod backend;
 mod breakdown;
 mod calls;
 mod client;
-mod echo_request;
+mod content;
+mod echo;
 mod floor;
 mod generator;
 mod judge;
 mod machine;
 mod message;
 mod metrics;
+mod moment;
 mod null;
 mod null_table;
 mod page;
@@ -38,6 +41,7 @@ mod seed;
 mod server;
 mod server_report;
 mod sizes;
+mod streaming;
 mod sweep;
 mod system;
 mod table;

@@ -1,17 +1,16 @@
-//! What is sent, and what must come back: heads made from templates, bodies cut from one block of bytes.
+//! What is sent, and what must come back: heads made from templates, bodies from the run's [`Content`].
+
+use std::sync::Arc;
 
 use bytes::Bytes;
+use hermod::crypto::Digest;
 use hermod::sandbox::soap_service;
 use memchr::memmem;
 
-use crate::scenario::Kind;
+use crate::content::{Content, WHOLE_MAX};
+use crate::scenario::{Kind, Load};
 use crate::seed::Seed;
 use crate::sizes::Sizes;
-
-/// Bodies begin at multiples of this …
-const STEP: usize = 64;
-/// … at so many places, so that neighbours in time differ.
-const PLACES: usize = 1024;
 
 /// Who asks whom.
 #[derive(Debug, Clone)]
@@ -35,7 +34,7 @@ pub struct Messages {
     kind: Kind,
     run: String,
     routes: Vec<Route>,
-    payload: Bytes,
+    content: Arc<Content>,
     sizes: Sizes,
     host: String,
     keep_alive: bool,
@@ -47,36 +46,51 @@ pub struct Messages {
 pub struct Request {
     /// Request line and header fields, with the empty line.
     pub head: Vec<u8>,
-    /// Body.
+    /// Body; empty where it is made as it is sent.
     pub body: Bytes,
+}
+
+/// A body that is made as it is sent, and compared as it comes back.
+#[derive(Clone, Copy)]
+pub struct LargeBody<'a> {
+    /// What it is made of.
+    pub content: &'a Content,
+    /// Number of its message.
+    pub index: u32,
+    /// Bytes.
+    pub length: u64,
+}
+
+/// What the bodies of a run are made of.
+pub fn content_of(load: &Load, seed: u64) -> Arc<Content> {
+    let classes = load.sizes.classes().iter().map(|class| class.bytes);
+    let whole = classes.filter(|bytes| !is_large(load.kind, *bytes)).max();
+    Arc::new(Content::new(seed, whole.unwrap_or(0)))
+}
+
+/// Is such a body too large to be held? Envelopes are held whatever they are: they are one text with their body.
+pub fn is_large(kind: Kind, bytes: usize) -> bool {
+    kind == Kind::Rest && bytes > WHOLE_MAX
 }
 
 impl Messages {
     /// All messages of the run `run`, spread evenly over `routes` as the seed has it.
     pub fn new(
-        kind: Kind,
+        load: &Load,
+        content: Arc<Content>,
         run: &str,
         routes: Vec<Route>,
-        sizes: &Sizes,
         host: &str,
-        keep_alive: bool,
         seed: u64,
     ) -> Self {
-        // Letters: bytes that no XML escapes, and that no compression would hide if there were any.
-        const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/";
-        let (mut letters, length) = (Seed::new(seed), sizes.largest() + STEP * PLACES);
-        let mut payload = Vec::with_capacity(length + 8);
-        while payload.len() < length {
-            payload.extend(letters.next().to_le_bytes().map(|byte| LETTERS[usize::from(byte & 63)]));
-        }
         Self {
-            kind,
+            kind: load.kind,
             run: run.to_owned(),
             routes,
-            payload: payload.into(),
-            sizes: sizes.clone(),
+            content,
+            sizes: load.sizes.clone(),
             host: host.to_owned(),
-            keep_alive,
+            keep_alive: load.keep_alive,
             plain: false,
             seed,
         }
@@ -88,7 +102,7 @@ impl Messages {
             kind: self.kind,
             run: format!("{}-null", self.run),
             routes: self.routes.clone(),
-            payload: self.payload.clone(),
+            content: Arc::clone(&self.content),
             sizes: self.sizes.clone(),
             host: host.to_owned(),
             keep_alive: self.keep_alive,
@@ -121,26 +135,47 @@ impl Messages {
         &self.routes[number as usize]
     }
 
-    /// What a service gives back for message `index` of this class: the body that was sent.
+    /// What a service gives back for message `index` of this class, where it is held: the body that was sent.
     pub fn data(&self, index: u32, class: u8) -> Bytes {
-        let bytes = self.sizes.classes().get(usize::from(class)).map_or(0, |class| class.bytes);
-        let start = index as usize % PLACES * STEP;
-        self.payload.slice(start..start + bytes)
+        self.content.whole(index, self.bytes(class))
+    }
+
+    /// The same where it is too large to be held.
+    pub fn large(&self, index: u32, class: u8) -> Option<LargeBody<'_>> {
+        let bytes = self.bytes(class);
+        let length = bytes as u64;
+        is_large(self.kind, bytes).then_some(LargeBody { content: &self.content, index, length })
+    }
+
+    /// SHA-512 of the body of message `index`.
+    pub fn body_digest(&self, index: u32, class: u8) -> Digest {
+        self.content.digest(index, self.bytes(class))
+    }
+
+    /// A body is a part of its own with a signed digest, and not a piece of an envelope.
+    pub fn bodies_are_parts(&self) -> bool {
+        self.kind == Kind::Rest
+    }
+
+    fn bytes(&self, class: u8) -> usize {
+        self.sizes.classes().get(usize::from(class)).map_or(0, |class| class.bytes)
     }
 
     /// Message `index`, of this class.
     pub fn request(&self, index: u32, class: u8) -> Request {
         let route = self.route(index);
-        let (id, data, host) = (self.id(index), self.data(index, class), &self.host);
+        let (id, host) = (self.id(index), &self.host);
+        let (data, bytes) = match self.large(index, class) {
+            Some(large) => (Bytes::new(), large.length),
+            None => (self.data(index, class), self.bytes(class) as u64),
+        };
         let close = if self.keep_alive { "" } else { "Connection: close\r\n" };
         let (head, body) = match self.kind {
             Kind::Rest => (
                 format!(
                     "POST /r1/{} HTTP/1.1\r\nHost: {host}\r\nX-Road-Client: {}\r\nX-Road-Id: {id}\r\n\
-                     Content-Type: application/octet-stream\r\nContent-Length: {}\r\n{close}\r\n",
-                    route.service,
-                    route.client,
-                    data.len()
+                     Content-Type: application/octet-stream\r\nContent-Length: {bytes}\r\n{close}\r\n",
+                    route.service, route.client,
                 ),
                 data,
             ),
@@ -168,9 +203,12 @@ impl Messages {
         class: u8,
         answer: &crate::client::Answer<'_>,
     ) -> Result<u32, &'static str> {
-        let data = self.data(index, class);
+        let same = || match &answer.passed {
+            Some(passed) => passed.same,
+            None => *answer.body == *self.data(index, class),
+        };
         match self.kind {
-            Kind::Rest if self.plain => match *answer.body == *data {
+            Kind::Rest if self.plain => match same() {
                 true => Ok(0),
                 false => Err("the answer has another body than the service sent"),
             },
@@ -179,13 +217,13 @@ impl Messages {
                     return Err("the answer has another message id");
                 }
                 let hash = answer.header("x-road-request-hash").ok_or("the answer has no request hash")?;
-                if *answer.body != *data {
+                if !same() {
                     return Err("the answer has another body than the service sent");
                 }
                 Ok(crc32fast::hash(hash))
             }
             Kind::Soap => {
-                let id = format!(":id>{}<", self.id(index));
+                let (id, data) = (format!(":id>{}<", self.id(index)), self.data(index, class));
                 let start = memmem::find(&answer.body, b"<p:data>").ok_or("the answer has no data")? + 8;
                 let found = answer.body.get(start..start + data.len());
                 if found != Some(&*data) || memmem::find(&answer.body, id.as_bytes()).is_none() {
@@ -211,7 +249,11 @@ impl Messages {
         match self.kind {
             Kind::Soap => Ok(crc32fast::hash(message)),
             Kind::Rest => {
-                if bodies && attachments.first() != Some(&self.data(index, class)) {
+                let logged = |body: &Bytes| match self.large(index, class) {
+                    Some(large) => body.len() as u64 == large.length && large.content.is_at(index, 0, body),
+                    None => *body == self.data(index, class),
+                };
+                if bodies && !attachments.first().is_some_and(logged) {
                     return Err("the log has another body than the client got");
                 }
                 const NAME: &[u8] = b"x-road-request-hash:";
@@ -254,9 +296,14 @@ fn envelope(route: &Route, id: &str, data: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    fn of(kind: Kind, routes: Vec<Route>, seed: u64) -> Messages {
+        let load = Load { kind, ..Load::default() };
+        Messages::new(&load, content_of(&load, seed), "run", routes, "host", seed)
+    }
+
     fn messages(kind: Kind) -> Messages {
         let route = Route { client: "A/B/1/c".into(), service: "A/B/2/p/echo".into() };
-        Messages::new(kind, "run", vec![route], &Sizes::default(), "host", true, 1)
+        of(kind, vec![route], 1)
     }
 
     #[test]
@@ -270,11 +317,8 @@ mod tests {
     fn messages_are_spread_evenly_over_the_routes_and_the_same_by_the_same_seed() {
         let route =
             |number: usize| Route { client: "A/B/1/c".into(), service: format!("A/B/2/p/echo{number}") };
-        let of = |seed| {
-            let routes = (0..6).map(route).collect();
-            Messages::new(Kind::Rest, "run", routes, &Sizes::default(), "host", true, seed)
-        };
-        let (messages, other) = (of(1), of(2));
+        let seeded = |seed| of(Kind::Rest, (0..6).map(route).collect(), seed);
+        let (messages, other) = (seeded(1), seeded(2));
         let chosen = |messages: &Messages| -> Vec<String> {
             (0..6000).map(|index| messages.route(index).service.clone()).collect()
         };
@@ -282,7 +326,7 @@ mod tests {
             let count = chosen(&messages).iter().filter(|service| **service == route(number).service).count();
             assert!((900..1100).contains(&count), "{number}: {count}");
         }
-        assert_eq!(chosen(&messages), chosen(&of(1)));
+        assert_eq!(chosen(&messages), chosen(&seeded(1)));
         assert_ne!(chosen(&messages), chosen(&other));
         assert_eq!(messages.route(0).provider(), "A/B/2/p");
     }

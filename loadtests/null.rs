@@ -11,11 +11,12 @@ use crate::arrivals::Pattern;
 use crate::client::{Target, tls_connector};
 use crate::generator::{Generator, Plan};
 use crate::message::Messages;
+use crate::moment::own_usage;
 use crate::process::Usage;
 use crate::recorder::{Figures, Latency};
 use crate::relay::{Ends, Pair, program};
 use crate::report::{PhaseReport, round};
-use crate::run::{own_usage, told};
+use crate::run::told;
 use crate::scenario::Scenario;
 use crate::sweep::{Search, follows};
 use crate::system::System;
@@ -291,6 +292,7 @@ mod tests {
             offered_per_second: None,
             measured: true,
             searching: false,
+            streaming: Vec::new(),
             seconds: 1.0,
             figures,
             servers: vec![server.clone(), server],

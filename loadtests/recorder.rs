@@ -7,6 +7,8 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::streaming::Meters;
+
 const LATENCY_MAX_US: u64 = 600_000_000;
 /// Sent later than this after it was meant to be: the generator or `in_flight_max` was in the way.
 pub const LATE: Duration = Duration::from_millis(5);
@@ -269,6 +271,8 @@ pub struct Live {
     pub sent: AtomicU64,
     pub right: AtomicU64,
     pub errors: AtomicU64,
+    /// How fast large bodies went and came.
+    pub meters: Meters,
 }
 
 impl Live {

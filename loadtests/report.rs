@@ -12,6 +12,7 @@ use crate::proof::Proof;
 use crate::recorder::{Figures, Latency};
 use crate::scenario::Scenario;
 pub use crate::server_report::ServerReport;
+use crate::streaming::Hop;
 use crate::system::Changes;
 
 /// Two decimals are more than such figures mean.
@@ -49,6 +50,8 @@ pub struct PhaseReport {
     pub figures: Figures,
     /// What each server did meanwhile.
     pub servers: Vec<ServerReport>,
+    /// How fast large bodies passed each hop.
+    pub streaming: Vec<Hop>,
     /// CPU time of the generator, in µs per exchange.
     pub generator_cpu_us: f64,
     /// CPU time of the echo service, in µs per exchange.
@@ -145,6 +148,12 @@ pub struct Report {
     pub phases_not_offered: &'static [&'static str],
     /// Of the last measured phase.
     pub servers: Vec<ServerReport>,
+    /// How fast large bodies passed each hop in the last measured phase.
+    pub streaming: Vec<Hop>,
+    /// SHA-512 on one core here, in MiB/s.
+    pub sha512_mib_per_second: f64,
+    /// Highest resident set of the generator, the echo service and the trust services, one process, in the phases.
+    pub own_peak_rss_bytes: u64,
     /// Cost of one signature here, in µs.
     pub signature_us: f64,
     /// All phases and steps.
@@ -220,6 +229,7 @@ impl Report {
         };
         self.latency_ms_by_class =
             self.classes.iter().cloned().zip(phase.figures.by_class.iter().copied()).collect();
+        self.streaming.clone_from(&phase.streaming);
         self.servers.clone_from(servers);
     }
 

@@ -4,25 +4,24 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hermod::sandbox::client::Client;
 use tokio::task::JoinHandle;
 
 use crate::Args;
 use crate::arrivals::Pattern;
 use crate::calls::Counting;
-use crate::floor::{Amounts, Costs};
+use crate::floor::{self, Costs};
 use crate::generator::{Generator, Plan};
 use crate::machine::Machine;
-use crate::message::{Messages, Route};
-use crate::metrics::Metrics;
+use crate::message::{Messages, Route, content_of};
+use crate::moment::{Moment, Phased, Yardstick, report};
 use crate::null::{self, NullColumn};
-use crate::process::{Usage, own_threads_cpu_us};
+use crate::process::Usage;
 use crate::proof;
 use crate::recorder::{Figures, Live};
-use crate::report::{PhaseReport, Reading, Report, ServerReport};
+use crate::report::{PhaseReport, Report};
 use crate::scenario::{Event, Phase, Scenario, Sweep};
 use crate::sweep::{Search, follows};
-use crate::system::{System, foreign_target, metrics_url};
+use crate::system::{System, foreign_target};
 
 /// Runs a scenario.
 ///
@@ -48,6 +47,7 @@ struct Run<'a> {
     system: Option<System>,
     generator: Generator,
     costs: Option<Costs>,
+    sha512: f64,
     phases: Vec<PhaseReport>,
     knee: Option<f64>,
     calls: Vec<Option<f64>>,
@@ -85,13 +85,14 @@ impl<'a> Run<'a> {
         let directory = system.as_ref().map_or(std::env::temp_dir(), |system| system.directory().to_owned());
         let machine = Machine::look(&directory);
         let name = format!("load-{}-{}", scenario.name, machine.unix_time);
-        let (seed, keep_alive) = (scenario.seed, load.keep_alive);
-        let messages =
-            Arc::new(Messages::new(load.kind, &name, routes, &load.sizes, &host, keep_alive, seed));
+        let seed = scenario.seed;
+        let content = system.as_ref().map_or_else(|| content_of(load, seed), System::content);
+        let messages = Arc::new(Messages::new(load, content, &name, routes, &host, seed));
         let generator = Generator::start(Arc::clone(&messages), target, load, seed)?;
         let costs = Costs::measure(scenario.system.key_type, load.sizes.mean() as usize);
         let (phases, knee, calls) = (Vec::new(), None, Vec::new());
-        let run = Self { scenario, say, system, generator, costs, phases, knee, calls };
+        let sha512 = floor::sha512_mib_per_second();
+        let run = Self { scenario, say, system, generator, costs, sha512, phases, knee, calls };
         run.whole(machine, messages).await
     }
 
@@ -107,6 +108,8 @@ impl<'a> Run<'a> {
             Some(system) => system.ecosystem().server(0).files().runtime(),
             None => "unknown".to_owned(),
         };
+        // The proof takes memory of its own.
+        let own_peak = Usage::of(std::process::id()).peak_rss_bytes;
         let outcomes = Arc::new(self.generator.finish()?);
         let proof = match &mut self.system {
             Some(system) => {
@@ -141,6 +144,9 @@ impl<'a> Run<'a> {
             one_caller: None,
             phases_not_offered: &crate::breakdown::NOT_OFFERED,
             servers: Vec::new(),
+            streaming: Vec::new(),
+            sha512_mib_per_second: crate::report::round(self.sha512),
+            own_peak_rss_bytes: own_peak,
             signature_us: self.costs.as_ref().map_or(0.0, Costs::sign_us).round(),
             phases: self.phases,
             proof,
@@ -184,7 +190,7 @@ impl<'a> Run<'a> {
         let Some(counting) = Counting::start(&servers, plan.length + 2 * MARGIN) else { return Ok(()) };
         tokio::time::sleep(MARGIN).await;
         (self.say)("counting system calls");
-        let before = (self.read().await, own_usage());
+        let before = self.now().await;
         let figures = self.generator.run(plan.clone()).await?;
         let right = figures.right as f64;
         self.record("system calls counted", false, &plan, figures, before).await;
@@ -210,8 +216,7 @@ impl<'a> Run<'a> {
             }
             _ => format!("{}: {:.0}/s to {:.0}/s in {} s", phase.name, plan.from, plan.to, phase.seconds),
         });
-        let before = self.read().await;
-        let own = own_usage();
+        let before = self.now().await;
         let figures = {
             let running = self.generator.run(plan.clone());
             let system = self.system.as_mut();
@@ -222,7 +227,7 @@ impl<'a> Run<'a> {
                 () = happening => running.await?,
             }
         };
-        self.record(&phase.name, phase.measured, &plan, figures, (before, own)).await;
+        self.record(&phase.name, phase.measured, &plan, figures, before).await;
         Ok(())
     }
 
@@ -242,80 +247,32 @@ impl<'a> Run<'a> {
 
     async fn step(&mut self, sweep: &Sweep, rate: f64, name: &str) -> Result<(bool, f64), String> {
         let plan = Plan::step(sweep, rate);
-        let (before, own) = (self.read().await, own_usage());
+        let before = self.now().await;
         let figures = self.generator.run(plan.clone()).await?;
         let achieved = figures.achieved_per_second;
         let (follows, errors) = follows(sweep, &figures);
         (self.say)(&told(rate, &figures, errors, follows));
         let name = format!("{name} {rate:.0}/s");
-        self.record(&name, false, &plan, figures, (before, own)).await;
+        self.record(&name, false, &plan, figures, before).await;
         self.phases.iter_mut().last().into_iter().for_each(|phase| phase.searching = true);
         Ok((follows, achieved))
     }
 
-    async fn record(
-        &mut self,
-        name: &str,
-        measured: bool,
-        plan: &Plan,
-        figures: Figures,
-        (before, own_before): (Vec<Reading>, [f64; 2]),
-    ) {
-        let after = self.read().await;
-        let own = own_usage();
-        let exchanges = figures.right as f64;
-        let load = &self.scenario.load;
-        let names: Vec<String> = match &self.system {
-            Some(system) => system.ecosystem().servers().iter().map(|s| s.plan().code.clone()).collect(),
-            None => Vec::new(),
-        };
-        let servers = names.iter().zip(before.iter().zip(&after)).enumerate().map(|(index, (name, pair))| {
-            let amounts = Amounts { client_tls: load.tls && index == 0, ..Amounts::default() };
-            // Providers share the exchanges.
-            let share = if index == 0 { 1.0 } else { (names.len() - 1) as f64 };
-            ServerReport::new(name, pair.0, pair.1, exchanges / share, self.costs.as_ref(), amounts)
-        });
-        let per_exchange =
-            |index: usize| crate::report::round((own[index] - own_before[index]) / exchanges.max(1.0));
-        let report = PhaseReport {
-            name: name.to_owned(),
-            callers: (plan.pattern == Pattern::Callers).then_some(plan.callers),
-            offered_per_second: plan.offered().map(crate::report::round),
-            measured,
-            seconds: plan.length.as_secs_f64(),
-            searching: false,
-            servers: servers.collect(),
-            figures,
-            generator_cpu_us: per_exchange(0),
-            service_cpu_us: per_exchange(1),
-        };
-        self.phases.push(report);
+    async fn record(&mut self, name: &str, measured: bool, plan: &Plan, figures: Figures, before: Moment) {
+        let after = self.now().await;
+        let phase = Phased { name, measured, plan, figures };
+        let machine =
+            Yardstick { load: &self.scenario.load, costs: self.costs.as_ref(), sha512: self.sha512 };
+        self.phases.push(report(phase, &before, &after, &machine));
     }
 
-    async fn read(&self) -> Vec<Reading> {
-        let Some(system) = &self.system else { return Vec::new() };
-        let client = Client::default();
-        let mut readings = Vec::new();
-        for server in system.ecosystem().servers() {
-            let usage = server.id().map(Usage::of).unwrap_or_default();
-            let answer = match server.id() {
-                Some(_) => client.get(&metrics_url(server.plan()), &[]).await.ok(),
-                None => None,
-            };
-            let text = answer.map(|answer| String::from_utf8_lossy(answer.body()).into_owned());
-            readings.push(Reading { metrics: Metrics::parse(&text.unwrap_or_default()), usage });
-        }
-        readings
+    async fn now(&self) -> Moment {
+        Moment::now(self.system.as_ref(), self.generator.live()).await
     }
 
     fn show_live(&self) -> JoinHandle<()> {
         tokio::spawn(show(Arc::clone(self.generator.live())))
     }
-}
-
-/// What the generator and the echo service have taken so far, in µs of CPU time.
-pub fn own_usage() -> [f64; 2] {
-    [own_threads_cpu_us("generator"), own_threads_cpu_us(crate::backend::THREAD)]
 }
 
 /// A step in a line.

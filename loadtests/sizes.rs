@@ -80,11 +80,6 @@ impl Sizes {
         found.unwrap_or(0) as u8
     }
 
-    /// The largest, in bytes.
-    pub fn largest(&self) -> usize {
-        self.classes.iter().map(|class| class.bytes).max().unwrap_or(0)
-    }
-
     /// In the mean, in bytes.
     pub fn mean(&self) -> f64 {
         self.classes.iter().map(|class| class.weight * class.bytes as f64).sum()
@@ -93,6 +88,8 @@ impl Sizes {
 
 fn bytes_text(bytes: usize) -> String {
     match bytes {
+        0x4000_0000.. if bytes.is_multiple_of(0x4000_0000) => format!("{} GiB", bytes / 0x4000_0000),
+        0x10_0000.. if bytes.is_multiple_of(0x10_0000) => format!("{} MiB", bytes / 0x10_0000),
         1_000_000.. if bytes.is_multiple_of(1_000_000) => format!("{} MB", bytes / 1_000_000),
         1_000.. if bytes.is_multiple_of(1_000) => format!("{} kB", bytes / 1_000),
         1024.. if bytes.is_multiple_of(1024) => format!("{} KiB", bytes / 1024),

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hermod::control::{RegistryDb, parse_declaration};
@@ -12,10 +13,12 @@ use hermod::sandbox::{Ecosystem, Fault, Options};
 use crate::Args;
 use crate::backend::{self, Backend};
 use crate::client::{Target, tls_connector};
-use crate::message::Route;
+use crate::content::Content;
+use crate::message::{Route, content_of};
 use crate::scenario;
 use crate::scenario::{Action, Kind, Scenario};
 use crate::server::LIMIT_FILE;
+use crate::streaming::Meters;
 use crate::tamper::{Tamper, Tampering};
 
 /// Port of the echo service.
@@ -29,6 +32,7 @@ pub struct System {
     tamper: Option<Tamper>,
     killed: Vec<usize>,
     backend: Backend,
+    content: Arc<Content>,
     /// Restarts and upgrades so far.
     changes: Changes,
 }
@@ -82,7 +86,9 @@ impl System {
         };
         let mut ecosystem = Ecosystem::prepare(options, say).await.map_err(|e| e.to_string())?;
         let address = ecosystem.plan().service(ECHO);
-        let backend = backend::start(address, Duration::from_millis(settings.service_delay_ms))?;
+        let content = content_of(&scenario.load, scenario.seed);
+        let delay = Duration::from_millis(settings.service_delay_ms);
+        let backend = backend::start(address, delay, Arc::clone(&content))?;
         for index in 0..settings.servers {
             let server = ecosystem.server(index);
             declare(ecosystem.plan(), server.plan(), settings.services, &server.files().root()).await?;
@@ -110,7 +116,7 @@ impl System {
         };
         let wanted = scenario.events.iter().filter(|event| event.action.is_change()).count();
         let (killed, changes) = (Vec::new(), Changes { wanted, ..Changes::default() });
-        Ok(Self { ecosystem, tamper, killed, backend, changes })
+        Ok(Self { ecosystem, tamper, killed, backend, content, changes })
     }
 
     /// The sandbox.
@@ -131,6 +137,16 @@ impl System {
     /// Where the echo service listens.
     pub fn service(&self) -> SocketAddr {
         self.backend.address()
+    }
+
+    /// How fast large bodies came to the echo service and went.
+    pub fn service_meters(&self) -> &Meters {
+        self.backend.meters()
+    }
+
+    /// What bodies are made of.
+    pub fn content(&self) -> Arc<Content> {
+        Arc::clone(&self.content)
     }
 
     /// Where messages are sent.

@@ -5,6 +5,7 @@ use std::io::IsTerminal as _;
 
 use crate::recorder::Latency;
 use crate::report::{PhaseReport, Report, ServerReport};
+use crate::streaming::Side;
 
 /// The whole text.
 pub fn render(report: &Report) -> String {
@@ -71,7 +72,11 @@ pub fn render(report: &Report) -> String {
             proof.required,
             proof.records,
             proof.seconds,
-            if proof.without_bodies { " (bodies are not logged: presence only)" } else { "" }
+            match (proof.without_bodies, proof.presence_only) {
+                (_, true) => " (bodies are not logged: presence only)",
+                (true, false) => " (bodies are not logged: by the digests of what was sent)",
+                (false, false) => "",
+            }
         );
         if proof.members.len() > report.servers.len() {
             for member in &proof.members {
@@ -156,13 +161,35 @@ fn details(out: &mut String, report: &Report, phase: &PhaseReport) {
     if phase.servers.iter().any(|server| server.system_calls_per_message.is_none()) {
         let _ = writeln!(out, "  {}", crate::calls::UNAVAILABLE);
     }
+    streaming(out, report, phase);
     floor(out, phase);
     breakdown(out, phase);
     let _ = writeln!(
         out,
-        "generator {:.0} µs, echo service {:.0} µs of CPU per exchange",
-        phase.generator_cpu_us, phase.service_cpu_us
+        "generator {:.0} µs, echo service {:.0} µs of CPU per exchange; peak RSS of both with the trust services {:.1} MiB",
+        phase.generator_cpu_us,
+        phase.service_cpu_us,
+        report.own_peak_rss_bytes as f64 / 1_048_576.0
     );
+}
+
+fn streaming(out: &mut String, report: &Report, phase: &PhaseReport) {
+    if phase.streaming.is_empty() {
+        return;
+    }
+    let sha512 = report.sha512_mib_per_second;
+    let _ = writeln!(out, "\nMiB/s of a large body; SHA-512 on one core here: {sha512:.0} MiB/s");
+    for hop in &phase.streaming {
+        let side = match hop.side {
+            Side::Intake => "intake",
+            Side::Delivery => "delivery",
+        };
+        let _ = writeln!(
+            out,
+            "  {:<44}{side:<10}{:>8.0}{:>8.2} of SHA-512",
+            hop.hop, hop.mib_per_second, hop.of_sha512
+        );
+    }
 }
 
 fn floor(out: &mut String, phase: &PhaseReport) {

@@ -5,6 +5,34 @@ use std::borrow::Cow;
 
 use memchr::memmem;
 
+use crate::content::WHOLE_MAX;
+
+/// What is at the front of a buffer.
+#[derive(Debug, PartialEq)]
+pub enum Parsed<'a> {
+    /// A request with its body.
+    Whole(Request<'a>),
+    /// The head of one whose body is not waited for.
+    Large(LargeHead<'a>),
+    /// Not enough of either.
+    Partial,
+}
+
+/// The head of a request of a message whose body is larger than [`WHOLE_MAX`] and not all there.
+#[derive(Debug, PartialEq)]
+pub struct LargeHead<'a> {
+    /// `Content-Type`; empty where there is none.
+    pub content_type: &'a [u8],
+    /// `X-Road-Id`.
+    pub message_id: &'a [u8],
+    /// Bytes of the body.
+    pub body: u64,
+    /// The client wants no other answer on this connection.
+    pub close: bool,
+    /// Bytes of the buffer that belong to the head.
+    pub length: usize,
+}
+
 /// A whole request at the front of a buffer.
 #[derive(Debug, PartialEq)]
 pub struct Request<'a> {
@@ -18,14 +46,15 @@ pub struct Request<'a> {
     pub length: usize,
 }
 
-/// The request at the front; `None` while it is not all there.
+/// The request at the front. One whose length is not told before, and one that is no message, is large only when it is
+/// whole.
 ///
 /// # Errors
 /// Unit: this is no HTTP.
-pub fn parse(input: &[u8]) -> Result<Option<Request<'_>>, ()> {
+pub fn parse(input: &[u8]) -> Result<Parsed<'_>, ()> {
     const HEAD_MAX: usize = 64 * 1024;
     let Some(end) = memmem::find(input, b"\r\n\r\n") else {
-        return if input.len() > HEAD_MAX { Err(()) } else { Ok(None) };
+        return if input.len() > HEAD_MAX { Err(()) } else { Ok(Parsed::Partial) };
     };
     let (head, rest) = (&input[..end], &input[end + 4..]);
     let (mut content_type, mut length, mut chunked, mut close) = (&b""[..], 0, false, false);
@@ -50,14 +79,32 @@ pub fn parse(input: &[u8]) -> Result<Option<Request<'_>>, ()> {
     let (body, framed) = if chunked {
         match unchunk(rest)? {
             Some((body, framed)) => (Cow::Owned(body), framed),
-            None => return Ok(None),
+            None => return Ok(Parsed::Partial),
         }
     } else if rest.len() < length {
-        return Ok(None);
+        let message_id = if length > WHOLE_MAX { message_id(head) } else { None };
+        return Ok(match message_id {
+            Some(message_id) if !content_type.starts_with(b"text/xml") => Parsed::Large(LargeHead {
+                content_type,
+                message_id,
+                body: length as u64,
+                close,
+                length: end + 4,
+            }),
+            _ => Parsed::Partial,
+        });
     } else {
         (Cow::Borrowed(&rest[..length]), length)
     };
-    Ok(Some(Request { content_type, body, close, length: end + 4 + framed }))
+    Ok(Parsed::Whole(Request { content_type, body, close, length: end + 4 + framed }))
+}
+
+fn message_id(head: &[u8]) -> Option<&[u8]> {
+    const NAME: &[u8] = b"x-road-id:";
+    let mut lines = head.split(|byte| *byte == b'\n');
+    let line =
+        lines.find(|line| line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME)))?;
+    Some(line[NAME.len()..].trim_ascii())
 }
 
 fn number(text: &[u8], radix: u32) -> Result<usize, ()> {
@@ -94,16 +141,29 @@ mod tests {
         let two = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\nab\r\n1;x\r\nc\r\n0\r\n\r\n";
         let both = [one.as_slice(), two.as_slice()].concat();
         for length in 0..one.len() {
-            assert_eq!(parse(&both[..length]), Ok(None), "{length}");
+            assert_eq!(parse(&both[..length]), Ok(Parsed::Partial), "{length}");
         }
-        let first = parse(&both).unwrap().unwrap();
+        let Ok(Parsed::Whole(first)) = parse(&both) else { panic!() };
         assert_eq!((first.content_type, &*first.body, first.close), (&b"text/plain"[..], &b"abc"[..], false));
         assert_eq!(first.length, one.len());
         for length in 0..two.len() {
-            assert_eq!(parse(&two[..length]), Ok(None), "{length}");
+            assert_eq!(parse(&two[..length]), Ok(Parsed::Partial), "{length}");
         }
-        let second = parse(&both[first.length..]).unwrap().unwrap();
+        let Ok(Parsed::Whole(second)) = parse(&both[first.length..]) else { panic!() };
         assert_eq!((&*second.body, second.close, second.length), (&b"abc"[..], true, two.len()));
         assert!(matches!(parse(b"GET / HTTP/1.1\r\nno header\r\n\r\n"), Err(())));
+    }
+
+    #[test]
+    fn a_large_message_is_known_by_its_head_and_other_large_requests_are_waited_for() {
+        let head = |more: &str| {
+            format!("POST / HTTP/1.1\r\n{more}Content-Length: {}\r\nX-Road-Id: a-7\r\n\r\nabc", WHOLE_MAX + 1)
+        };
+        let text = head("Content-Type: a/b\r\n");
+        let Ok(Parsed::Large(large)) = parse(text.as_bytes()) else { panic!() };
+        assert_eq!((large.content_type, large.message_id), (&b"a/b"[..], &b"a-7"[..]));
+        assert_eq!((large.body, large.length), (WHOLE_MAX as u64 + 1, text.len() - 3));
+        assert_eq!(parse(head("Content-Type: text/xml\r\n").as_bytes()), Ok(Parsed::Partial));
+        assert_eq!(parse(text.replace("X-Road-Id", "X-Other").as_bytes()), Ok(Parsed::Partial));
     }
 }

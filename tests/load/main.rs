@@ -8,10 +8,14 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 fn run(scenario: &str) -> (Output, Value) {
+    run_sized("[[9, 1000], [1, 100000]]\nanswer_timeout_ms = 5000", scenario)
+}
+
+fn run_sized(sizes: &str, scenario: &str) -> (Output, Value) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("scenario.toml");
     let page = folder.path().join("report.html");
-    let head = "name = \"test\"\n[load]\nsizes = [[9, 1000], [1, 100000]]\nanswer_timeout_ms = 5000\n";
+    let head = format!("name = \"test\"\n[load]\nsizes = {sizes}\n");
     std::fs::write(&file, format!("{head}{scenario}")).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_hermod-load"))
         .args([file.as_os_str(), "--json".as_ref(), "--html".as_ref(), page.as_os_str()])
@@ -152,6 +156,19 @@ fn an_answer_that_only_the_log_can_contradict_makes_the_run_invalid() {
 }
 
 #[test]
+fn records_without_bodies_still_contradict_an_answer_to_another_request() {
+    let system =
+        "[null]\nmeasure = false\n[system]\ncount_calls = false\nlog_bodies = false\nkey_type = \"ec\"\n";
+    let event = "[[event]]\nat_seconds = 0\ndo = \"tamper-hashes\"\n";
+    let (output, report) = run(&format!("{}{system}{event}", phase(1.0)));
+    assert_eq!(report["errors"], 0, "{report}");
+    assert_eq!(output.status.code(), Some(2));
+    for reason in ["answer to another request than was logged", "another answer than was logged"] {
+        assert!(reasons(&report).contains(reason), "{}", reasons(&report));
+    }
+}
+
+#[test]
 fn restarts_and_upgrades_of_held_servers_lose_no_exchange() {
     let system =
         "[null]\nmeasure = false\n[system]\ncount_calls = false\nhold_sockets = true\nkey_type = \"ec\"\n";
@@ -163,4 +180,51 @@ fn restarts_and_upgrades_of_held_servers_lose_no_exchange() {
     let changes = &report["changes"];
     assert_eq!((changes["restarts"].as_u64(), changes["upgrades"].as_u64()), (Some(2), Some(1)), "{changes}");
     assert_eq!((report["errors"].as_u64(), report["refused"].as_u64()), (Some(0), Some(0)));
+}
+
+/// Bodies that no part of the run may hold.
+const LARGE: u64 = 128 << 20;
+
+#[test]
+fn a_large_body_passes_through_everybodys_memory_in_pieces_and_is_proved_by_its_digest() {
+    let system =
+        "[null]\nmeasure = false\n[system]\ncount_calls = false\nlog_bodies = false\nkey_type = \"ec\"\n";
+    let one = "[[phase]]\nname = \"one\"\narrivals = \"constant\"\nrate = 10\nseconds = 0.1\n";
+    let (output, report) = run_sized(&format!("[[1, {LARGE}]]"), &format!("{one}{system}"));
+    assert_eq!(report["valid"], true, "{}\n{}", reasons(&report), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(report["classes"][0], "128 MiB");
+    let proof = &report["proof"];
+    assert_eq!((&proof["verified"], &proof["records"]), (&1.into(), &4.into()));
+    assert_eq!((&proof["without_bodies"], &proof["presence_only"]), (&true.into(), &false.into()));
+    assert!(report["sha512_mib_per_second"].as_f64().unwrap() > 0.0);
+    let hops = report["streaming"].as_array().unwrap();
+    for (number, side) in ["intake", "delivery", "intake", "delivery"].iter().enumerate() {
+        assert_eq!(hops[number]["side"], *side);
+        assert!(hops[number]["mib_per_second"].as_f64().unwrap() > 0.0);
+    }
+    assert!(hops.iter().any(|hop| hop["hop"] == "ss2 reads a message"), "{hops:?}");
+    for server in report["servers"].as_array().unwrap() {
+        let peak = server["peak_rss_bytes"].as_u64().unwrap();
+        assert!(peak > 0 && peak < LARGE, "{peak}");
+    }
+    assert!(report["own_peak_rss_bytes"].as_u64().unwrap() < LARGE, "{}", report["own_peak_rss_bytes"]);
+}
+
+#[test]
+fn large_and_small_bodies_that_are_logged_are_proved_alike() {
+    let system = "[system]\ncount_calls = false\nkey_type = \"ec\"\n";
+    let (output, report) = run_sized("[[1, 1000], [1, 3000000]]", &format!("{}{system}", phase(1.0)));
+    assert_eq!(report["valid"], true, "{}\n{}", reasons(&report), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(report["proof"]["without_bodies"], false);
+    assert_eq!(report["streaming"].as_array().unwrap().len(), 4);
+    assert_null_column(&report);
+}
+
+#[test]
+fn a_large_answer_altered_on_its_way_makes_the_run_invalid() {
+    let callers = "[[phase]]\nname = \"two\"\narrivals = \"callers\"\ncallers = 2\nseconds = 1\n";
+    let event = "[[event]]\nat_seconds = 0\ndo = \"tamper-bodies\"\n";
+    let (output, report) = run_sized("[[1, 2000000]]", &format!("{callers}{WITHOUT_MORE}{event}"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(reasons(&report).contains("another body"), "{}", reasons(&report));
 }
