@@ -99,7 +99,7 @@ fn phase_line(out: &mut String, phase: &PhaseReport) {
     let offered = phase.offered_per_second.map_or("callers".to_owned(), |rate| format!("{rate:.0}"));
     let _ = writeln!(
         out,
-        "{:<24}{offered:>10}{:>10.0}{:>7}{:>7}{:>9.2}{:>9.2}{:>9.2}{:>9.2}{:>9.2}",
+        "{:<24}{offered:>10}{:>10.0}{:>7}{:>7} {:>8.2} {:>8.2} {:>8.2} {:>8.2} {:>8.2}",
         phase.name,
         figures.achieved_per_second,
         figures.late,
@@ -231,7 +231,7 @@ fn breakdown(out: &mut String, phase: &PhaseReport) {
                 let about = if time.derived { "~" } else { "" };
                 format!("{about}{:.2}×{:.1}", time.us / 1000.0, time.per_exchange)
             });
-            let _ = write!(out, "{:>12}", cell.unwrap_or_default());
+            let _ = write!(out, " {:>11}", cell.unwrap_or_default());
         }
         out.push('\n');
     }
