@@ -15,6 +15,9 @@ use crate::Args;
 use crate::arrivals::Pattern;
 use crate::sizes::Sizes;
 
+/// Bodies of SOAP messages, which are held whole.
+const SOAP_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// A whole scenario.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -199,6 +202,13 @@ impl Scenario {
 
     fn check(&self) -> Result<(), String> {
         self.system.check()?;
+        let largest = self.load.sizes.classes().iter().map(|class| class.bytes).max().unwrap_or(0);
+        if self.load.kind == Kind::Soap && largest > SOAP_BYTES_MAX {
+            return Err(format!(
+                "[load] sizes has {largest} bytes: a SOAP body is held with its envelope and is {SOAP_BYTES_MAX} bytes \
+                 at most; kind = \"rest\" takes any size"
+            ));
+        }
         if self.load.in_flight_max == 0 {
             return Err("in_flight_max is at least 1".to_owned());
         }
@@ -270,6 +280,9 @@ mod tests {
             let refused = of(line).check().unwrap_err();
             assert!(refused.contains(name) && refused.contains("must be 1 to"), "{refused}");
         }
+        let soap = "name = \"a\"\n[load]\nkind = \"soap\"\nsizes = [[1, 67108865]]\n[sweep]\n";
+        let soap: Scenario = toml::from_str(soap).unwrap();
+        assert!(soap.check().unwrap_err().contains("kind = \"rest\""));
         assert!(of("servers = 1").check().unwrap_err().contains("2 to 9"));
     }
 }
