@@ -275,7 +275,8 @@ async fn exchange(state: &State, index: u32, class: u8) -> std::io::Result<Judge
     let answer = match state.messages.large(index, class) {
         None => connection.exchange(request).await?,
         Some(body) => {
-            let answer = connection.exchange_large(&request.head, body).await?;
+            // Apart, so that the task of a small message is no larger for it.
+            let answer = Box::pin(connection.exchange_large(&request.head, body)).await?;
             if let Some(passed) = answer.passed {
                 state.live.meters.request.add(body.length, passed.sent);
                 state.live.meters.response.add(body.length, passed.received);
