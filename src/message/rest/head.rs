@@ -1,6 +1,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use crate::limits::{MIME_HEADERS_MAX, REST_PART_BYTES_MAX};
 use crate::message::{ErrorCode, XRoadError};
@@ -8,7 +9,7 @@ use crate::message::{ErrorCode, XRoadError};
 /// The lines of a message part: two lines, then headers; bytes as they are signed.
 #[derive(Debug, Clone)]
 pub(super) struct Head {
-    part: Bytes,
+    part: ByteString,
     first: Range<usize>,
     second: Range<usize>,
     headers: Vec<HeaderLine>,
@@ -23,11 +24,11 @@ struct HeaderLine {
 
 impl Head {
     pub(super) fn builder(first: &str, second: &str) -> HeadBuilder {
-        let mut part = Vec::with_capacity(512);
-        part.extend_from_slice(first.as_bytes());
-        part.extend_from_slice(b"\r\n");
-        part.extend_from_slice(second.as_bytes());
-        part.extend_from_slice(b"\r\n");
+        let mut part = String::with_capacity(1024);
+        part.push_str(first);
+        part.push_str("\r\n");
+        part.push_str(second);
+        part.push_str("\r\n");
         let second = first.len() + 2..first.len() + 2 + second.len();
         HeadBuilder { part, first: 0..first.len(), second, headers: Vec::with_capacity(16) }
     }
@@ -39,11 +40,12 @@ impl Head {
         if part.len() > REST_PART_BYTES_MAX {
             return Err(refuse("The REST message part is too large"));
         }
-        std::str::from_utf8(&part).map_err(|_| refuse("The REST message part is not UTF-8"))?;
+        let part = ByteString::try_from(part).map_err(|_| refuse("The REST message part is not UTF-8"))?;
+        let bytes = part.as_bytes();
         let mut lines = Vec::with_capacity(16);
         let mut at = 0;
-        while at < part.len() {
-            let rest = part.get(at..).unwrap_or_default();
+        while at < bytes.len() {
+            let rest = bytes.get(at..).unwrap_or_default();
             let length = memchr::memchr(b'\r', rest);
             let length = length.ok_or_else(|| refuse("A line of the REST message part has no end"))?;
             let line = rest.get(..length).unwrap_or_default();
@@ -62,7 +64,7 @@ impl Head {
         };
         let mut headers = Vec::with_capacity(lines.len());
         for line in lines {
-            let bytes = part.get(line.clone()).unwrap_or_default();
+            let bytes = bytes.get(line.clone()).unwrap_or_default();
             let colon = memchr::memchr(b':', bytes).ok_or_else(|| refuse("A header without a colon"))?;
             if !bytes.get(..colon).is_some_and(is_token) {
                 return Err(refuse("A header name that is not a token"));
@@ -73,7 +75,7 @@ impl Head {
     }
 
     pub(super) fn part(&self) -> &Bytes {
-        &self.part
+        self.part.as_bytes()
     }
 
     pub(super) fn first(&self) -> &str {
@@ -94,10 +96,7 @@ impl Head {
     pub(super) fn values(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
         let is_it = move |line: &&HeaderLine| {
             line.colon - line.start == name.len()
-                && self
-                    .part
-                    .get(line.start..line.colon)
-                    .is_some_and(|n| n.eq_ignore_ascii_case(name.as_bytes()))
+                && self.text(line.start..line.colon).eq_ignore_ascii_case(name)
         };
         self.headers.iter().filter(is_it).map(|line| self.text(line.colon + 1..line.end))
     }
@@ -108,18 +107,17 @@ impl Head {
 
     /// The last value of a header whose name is compared exactly.
     pub(super) fn last_exactly(&self, name: &str) -> Option<&str> {
-        let is_it =
-            |line: &&HeaderLine| self.part.get(line.start..line.colon).is_some_and(|n| n == name.as_bytes());
+        let is_it = |line: &&HeaderLine| self.text(line.start..line.colon) == name;
         self.headers.iter().rfind(is_it).map(|line| self.text(line.colon + 1..line.end))
     }
 
     fn text(&self, range: Range<usize>) -> &str {
-        self.part.get(range).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+        self.part.get(range).unwrap_or_default()
     }
 }
 
 pub(super) struct HeadBuilder {
-    part: Vec<u8>,
+    part: String,
     first: Range<usize>,
     second: Range<usize>,
     headers: Vec<HeaderLine>,
@@ -129,11 +127,11 @@ impl HeadBuilder {
     /// Appends a header; the caller has seen to it that neither text breaks the line.
     pub(super) fn header(&mut self, name: &str, value: &str) {
         let start = self.part.len();
-        self.part.extend_from_slice(name.as_bytes());
-        self.part.push(b':');
-        self.part.extend_from_slice(value.as_bytes());
+        self.part.push_str(name);
+        self.part.push(':');
+        self.part.push_str(value);
         self.headers.push(HeaderLine { start, colon: start + name.len(), end: self.part.len() });
-        self.part.extend_from_slice(b"\r\n");
+        self.part.push_str("\r\n");
     }
 
     pub(super) fn finish(self) -> Head {
