@@ -25,7 +25,9 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     if !text.bytes().any(is_space) {
         return STANDARD.decode(text).ok();
     }
-    let compact: Vec<u8> = text.bytes().filter(|b| !is_space(*b)).collect();
+    // Whole lines at a time.
+    let mut compact = Vec::with_capacity(text.len());
+    text.as_bytes().split(|b| is_space(*b)).for_each(|line| compact.extend_from_slice(line));
     STANDARD.decode(compact).ok()
 }
 
