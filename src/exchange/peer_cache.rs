@@ -1,10 +1,10 @@
 //! Authentication chains that were verified a short while ago.
 
-use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use foldhash::HashMap;
 
 use crate::crypto::Certificate;
 use crate::limits::{AUTHENTICATED_PEER_SECS_MAX, AUTHENTICATED_PEERS_MAX};

@@ -1,9 +1,9 @@
 //! Which of a provider's security servers a message goes to (`transport.md` 2.7).
 
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use foldhash::HashMap;
 use tokio::task::JoinSet;
 
 use super::context::Worker;

@@ -1,10 +1,11 @@
 //! Signature documents that the current segment already holds, so that a batch's document is stored once, and of
 //! the documents of one signer only what differs.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::Bytes;
+use foldhash::HashMap;
 use memchr::memmem;
 
 use crate::evidence::SignatureData;

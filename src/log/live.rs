@@ -1,6 +1,6 @@
 //! The segments that are being written, or have no index yet: kept in memory, about 80 bytes a record.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::ids::Spans;
 use super::sealed::{Contents, Row};

@@ -1,7 +1,6 @@
 //! The indexed snapshot and its queries.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use thiserror::Error;
 
 use super::model::{Client, Endpoint, LocalGroup, Service, Subject};

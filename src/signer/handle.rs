@@ -1,9 +1,9 @@
 //! Signing for the data plane, and the identity for TLS.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use foldhash::{HashMap, HashMapExt};
 
 use super::batcher::{BatchConfig, Batcher, SignBatch};
 use super::route::{Candidate, Choice, Route};

@@ -2,7 +2,7 @@
 
 mod queries;
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashMapExt, HashSet};
 
 use super::ocsp::OcspCheckCache;
 use super::part::{Part, PartKind};

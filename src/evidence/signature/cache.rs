@@ -1,8 +1,8 @@
-use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use foldhash::{HashMap, HashMapExt};
 
 use super::verify::{VerifiedDocument, VerifiedSignature, VerifyRequest, verify, verify_again};
 use crate::limits::VERIFIED_SIGNATURES_MAX;
