@@ -90,6 +90,10 @@ impl Connection {
         if self.end.is_some() {
             return Ok(());
         }
+        if self.input.is_empty() {
+            // The buffer that the last message came in is held no longer than by its slices.
+            self.input = BytesMut::new();
+        }
         let bytes = self.stream.read().await?;
         if bytes.is_empty() {
             self.end = Some(if self.tls.is_some() { End::Unclean } else { End::Clean });
@@ -103,10 +107,6 @@ impl Connection {
             }
             return Ok(());
         };
-        // No more than what came can be in it; slices of it live as long as the message, and are held by it alone.
-        if self.input.capacity() - self.input.len() < bytes.len() {
-            self.input.reserve(bytes.len());
-        }
         match tls.feed(bytes, &mut self.input) {
             Ok(progress) => {
                 if progress.closed {

@@ -111,6 +111,7 @@ impl TlsClient {
             Some(identity) => builder.with_client_cert_resolver(Arc::new(Always(identity.certified_key()))),
             None => builder.with_no_client_auth(),
         };
+        config.enable_secret_extraction = true;
         config.resumption = match self.resumption {
             true => Resumption::store(Arc::new(ClientSessions::default()))
                 .tls12_resumption(Tls12Resumption::SessionIdOrTickets),

@@ -1,6 +1,6 @@
 //! TLS behind one small trait: ciphertext in, plaintext out, and back.
 //!
-//! rustls with aws-lc-rs, TLS 1.3 and 1.2. What the configurations accept at TLS level is little on purpose: the
+//! rustls with aws-lc-rs, TLS 1.3 and 1.2; the records of TLS 1.3 after the handshake are this server's own work. What the configurations accept at TLS level is little on purpose: the
 //! protocol judges registration, chain and OCSP per message (on resumed sessions no verifier is called at all), so
 //! callers take [`peer_certificates`](super::PeerInfo) and check them themselves.
 
@@ -12,6 +12,7 @@ mod provider;
 mod resumption;
 mod server;
 mod session;
+mod traffic;
 mod verify;
 
 use bytes::{Bytes, BytesMut};
@@ -43,7 +44,7 @@ pub(super) struct Progress {
     pub(super) closed: bool,
 }
 
-/// A TLS session without I/O. rustls's unbuffered API stands behind it today.
+/// A TLS session without I/O.
 pub(super) trait TlsSession {
     /// Takes ciphertext; plaintext is appended to `plaintext`. After an error [`ciphertext`](Self::ciphertext)
     /// holds the alert.

@@ -119,6 +119,7 @@ impl TlsServer {
         };
         let resolver = Arc::new(OneIdentity(identity.certified_key()));
         let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(resolver);
+        config.enable_secret_extraction = true;
         // GCM before CBC whatever order a TLS 1.2 client prefers.
         config.ignore_client_order = true;
         match before {

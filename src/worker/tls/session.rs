@@ -1,5 +1,4 @@
-//! rustls's unbuffered connection as a [`TlsSession`]: records are decrypted where they were received, and encrypted into
-//! the buffer that is written.
+//! A [`TlsSession`]: rustls's unbuffered connection, and after a handshake of TLS 1.3 its [`Traffic`].
 
 use bytes::{Buf, Bytes, BytesMut};
 use rustls::client::UnbufferedClientConnection;
@@ -7,8 +6,9 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
 };
-use rustls::{CommonState, Error, HandshakeKind};
+use rustls::{CommonState, Error, HandshakeKind, ProtocolVersion};
 
+use super::traffic::Traffic;
 use super::{Progress, TlsError, TlsSession};
 use crate::worker::buffers;
 
@@ -38,6 +38,17 @@ pub(crate) struct RustlsSession {
 enum Side {
     Client(Box<UnbufferedClientConnection>),
     Server(Box<UnbufferedServerConnection>),
+    Traffic(Box<Traffic>, Established),
+    /// The change to the state before failed.
+    Gone,
+}
+
+/// What the handshake has found out.
+#[derive(Default)]
+struct Established {
+    certificates: Vec<Bytes>,
+    resumed: bool,
+    description: String,
 }
 
 /// What to do after one state of the session.
@@ -61,10 +72,41 @@ impl RustlsSession {
         Self { side, rest, pending, early, closed: false, failed: None }
     }
 
-    fn state(&self) -> &CommonState {
+    /// The connection as long as it is rustls's.
+    fn state(&self) -> Option<&CommonState> {
         match &self.side {
-            Side::Client(connection) => connection,
-            Side::Server(connection) => connection,
+            Side::Client(connection) => Some(connection),
+            Side::Server(connection) => Some(connection),
+            Side::Traffic(..) | Side::Gone => None,
+        }
+    }
+
+    /// Leaves rustls where it has nothing left to do: after a handshake of TLS 1.3, between two records.
+    fn enter_traffic(&mut self) -> Result<(), Error> {
+        let is_over = |state: &&CommonState| {
+            !state.is_handshaking()
+                && !state.wants_write()
+                && state.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+        };
+        let Some(state) = self.state().filter(is_over).filter(|_| self.rest.is_empty() && !self.closed)
+        else {
+            return Ok(());
+        };
+        let established = Established::of(state);
+        let traffic = match std::mem::replace(&mut self.side, Side::Gone) {
+            Side::Client(connection) => Traffic::client(*connection)?,
+            Side::Server(connection) => Traffic::server(*connection)?,
+            Side::Traffic(..) | Side::Gone => return Ok(()),
+        };
+        self.side = Side::Traffic(Box::new(traffic), established);
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn traffic(&mut self) -> Option<&mut Traffic> {
+        match &mut self.side {
+            Side::Traffic(traffic, _) => Some(traffic),
+            _ => None,
         }
     }
 
@@ -73,16 +115,14 @@ impl RustlsSession {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        loop {
+        let result = loop {
             match self.step(plaintext) {
                 Ok(Next::Again) => {}
-                Ok(Next::Idle) => return Ok(()),
-                Err(error) => {
-                    self.failed = Some(error.clone());
-                    return Err(error);
-                }
+                Ok(Next::Idle) => break self.enter_traffic(),
+                Err(error) => break Err(error),
             }
-        }
+        };
+        result.inspect_err(|error| self.failed = Some(error.clone()))
     }
 
     fn step(&mut self, plaintext: &mut BytesMut) -> Result<Next, Error> {
@@ -94,6 +134,11 @@ impl RustlsSession {
             Side::Server(connection) => {
                 settle(connection.process_tls_records(&mut self.rest), plaintext, pending, closed)
             }
+            Side::Traffic(traffic, _) => {
+                *closed |= traffic.open(&mut self.rest, plaintext, pending)?;
+                return Ok(Next::Idle);
+            }
+            Side::Gone => return Err(Error::General("the tls session has ended".into())),
         };
         self.rest.advance(discard.min(self.rest.len()));
         next
@@ -122,6 +167,7 @@ impl RustlsSession {
                 Side::Server(connection) => {
                     write(connection.process_tls_records(&mut self.rest), plaintext, into)
                 }
+                Side::Traffic(..) | Side::Gone => Err(Unwritten::NotReady),
             };
             match written {
                 Ok(written) => {
@@ -233,6 +279,10 @@ impl TlsSession for RustlsSession {
             true => self.rest = ciphertext,
             false => self.rest.unsplit(ciphertext),
         }
+        if !matches!(self.side, Side::Traffic(..)) {
+            // No more than what came can be in it; slices of it live as long as the message, and are held by it alone.
+            plaintext.reserve(self.rest.len());
+        }
         self.advance(plaintext)?;
         if self.rest.len() > REST_BYTES_MAX {
             let error = Error::General("the peer's tls message is too long".into());
@@ -248,6 +298,12 @@ impl TlsSession for RustlsSession {
 
     fn write_slices(&mut self, plaintext: &[Bytes], out: &mut Vec<u8>) -> Result<(), TlsError> {
         self.ciphertext(out);
+        if let Side::Traffic(traffic, _) = &mut self.side {
+            return match &self.failed {
+                Some(error) => Err(error.clone().into()),
+                None => Ok(traffic.seal(plaintext, out)?),
+            };
+        }
         match plaintext {
             [one] => self.encrypt(one, out)?,
             several => {
@@ -266,39 +322,64 @@ impl TlsSession for RustlsSession {
         // A failure is the next feed's, which reports it again. Its alert is taken out before the session looks at
         // anything that came.
         if self.advance(&mut early).is_err() {
-            while self.state().wants_write() && self.step(&mut early).is_ok() {}
+            while self.state().is_some_and(|state| state.wants_write()) && self.step(&mut early).is_ok() {}
         }
         self.early = early;
         out.append(&mut self.pending);
     }
 
     fn is_handshaking(&self) -> bool {
-        self.state().is_handshaking()
+        self.state().is_some_and(|state| state.is_handshaking())
     }
 
     fn close(&mut self) {
+        if let Side::Traffic(traffic, _) = &mut self.side {
+            // What cannot be sealed is not said, and the end is an unclean one.
+            let _ = traffic.close(&mut self.pending);
+            return;
+        }
         let start = self.pending.len();
         self.pending.resize(start + RECORD_OVERHEAD_BYTES, 0);
         let into = self.pending.get_mut(start..).unwrap_or_default();
         let queued = match &mut self.side {
             Side::Client(connection) => close(connection.process_tls_records(&mut self.rest), into),
             Side::Server(connection) => close(connection.process_tls_records(&mut self.rest), into),
+            Side::Traffic(..) | Side::Gone => 0,
         };
         self.pending.truncate(start + queued);
     }
 
     fn peer_certificates(&self) -> Vec<Bytes> {
-        let chain = self.state().peer_certificates().unwrap_or_default();
-        chain.iter().map(|certificate| Bytes::copy_from_slice(certificate)).collect()
+        self.established(|established| established.certificates.clone())
     }
 
     fn resumed(&self) -> bool {
-        self.state().handshake_kind() == Some(HandshakeKind::Resumed)
+        self.established(|established| established.resumed)
     }
 
     fn description(&self) -> String {
-        let version = self.state().protocol_version().and_then(|v| v.as_str());
-        let suite = self.state().negotiated_cipher_suite().and_then(|s| s.suite().as_str());
-        format!("{} {}", version.unwrap_or("?"), suite.unwrap_or("?"))
+        self.established(|established| established.description.clone())
+    }
+}
+
+impl RustlsSession {
+    fn established<T>(&self, read: impl FnOnce(&Established) -> T) -> T {
+        match &self.side {
+            Side::Traffic(_, established) => read(established),
+            _ => read(&self.state().map(Established::of).unwrap_or_default()),
+        }
+    }
+}
+
+impl Established {
+    fn of(state: &CommonState) -> Self {
+        let chain = state.peer_certificates().unwrap_or_default();
+        let version = state.protocol_version().and_then(|version| version.as_str());
+        let suite = state.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
+        Self {
+            certificates: chain.iter().map(|certificate| Bytes::copy_from_slice(certificate)).collect(),
+            resumed: state.handshake_kind() == Some(HandshakeKind::Resumed),
+            description: format!("{} {}", version.unwrap_or("?"), suite.unwrap_or("?")),
+        }
     }
 }

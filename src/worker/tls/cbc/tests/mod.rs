@@ -53,12 +53,14 @@ fn client_config(suites: Vec<SupportedCipherSuite>, identity: &IdentitySource) -
     let provider = provider(suites);
     let verifier = verifier(&provider);
     let chosen = identity().unwrap().certified_key();
-    ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .dangerous()
         .with_custom_certificate_verifier(verifier)
-        .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(chosen)))
+        .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(chosen)));
+    config.enable_secret_extraction = true;
+    config
 }
 
 /// And a server, as official ones are by default: TLS 1.2, the two suites, mutual authentication.
