@@ -1,4 +1,4 @@
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use memchr::memmem::Finder;
 
 /// What the search for the next delimiter gave.
@@ -15,12 +15,17 @@ pub(super) enum Found {
 /// Longest white space after a boundary that is accepted, in bytes.
 const PADDING_BYTES_MAX: usize = 256;
 
+/// So much of the pattern is searched for, which takes vector instructions alone; the rest is compared.
+const SEARCHED_BYTES_MAX: usize = 16;
+
 /// Searches `LF "--" boundary` with what belongs to the line, across any division of the input.
 ///
 /// LF occurs in the pattern at its start only, so that a match that fails can begin again only with a later byte:
 /// what was held back is content then, and nothing has to be looked at twice.
 #[derive(Debug)]
 pub(super) struct DelimiterSearch {
+    pattern: Box<[u8]>,
+    /// Finds the start of the pattern.
     finder: Finder<'static>,
     // Bytes that may belong to a delimiter line; the line end before it included.
     held: BytesMut,
@@ -31,6 +36,8 @@ pub(super) struct DelimiterSearch {
 enum State {
     /// No delimiter in sight.
     Searching,
+    /// The input begins with a whole delimiter line of so many bytes.
+    Whole { length: usize, close: bool },
     /// A CR that may belong to the line end before a delimiter.
     LineEnd,
     /// So many bytes of the pattern have matched.
@@ -52,9 +59,10 @@ enum Step {
 impl DelimiterSearch {
     /// At the start of input, where a delimiter needs no line end before it.
     pub(super) fn new(boundary: &str) -> Self {
-        let pattern = format!("\n--{boundary}");
-        let finder = Finder::new(pattern.as_bytes()).into_owned();
-        Self { finder, held: BytesMut::new(), state: State::Pattern(1) }
+        let pattern = format!("\n--{boundary}").into_bytes().into_boxed_slice();
+        let searched = pattern.get(..SEARCHED_BYTES_MAX).unwrap_or(&pattern);
+        let finder = Finder::new(searched).into_owned();
+        Self { pattern, finder, held: BytesMut::new(), state: State::Pattern(1) }
     }
 
     /// Forgets what was seen: the next byte is the first of a line.
@@ -69,6 +77,17 @@ impl DelimiterSearch {
             && let Some(content) = self.scan(input)
         {
             return Found::Content(content);
+        }
+        if self.state == State::Pattern(1)
+            && self.held.is_empty()
+            && let Some(whole) = self.whole_line(input, 1)
+        {
+            self.state = whole;
+        }
+        if let State::Whole { length, close } = self.state {
+            input.advance(length);
+            self.state = State::Searching;
+            return Found::Delimiter { close };
         }
         let mut used = 0;
         while let Some(byte) = input.get(used).copied() {
@@ -105,9 +124,15 @@ impl DelimiterSearch {
 
     // The fast path: cuts the content before the next possible delimiter off and sets the state for what follows it.
     fn scan(&mut self, input: &mut Bytes) -> Option<Bytes> {
-        let at = self.finder.find(input).unwrap_or_else(|| self.last_possible(input));
+        let at = self.find(input).unwrap_or_else(|| self.last_possible(input));
         let after_cr = at > 0 && input.get(at) == Some(&b'\n') && input.get(at - 1) == Some(&b'\r');
-        let before = input.split_to(if after_cr { at - 1 } else { at });
+        let line_end = usize::from(after_cr);
+        let whole = self.whole_line(input.get(at..).unwrap_or_default(), 0);
+        let before = input.split_to(at - line_end);
+        if let Some(State::Whole { length, close }) = whole {
+            self.state = State::Whole { length: length + line_end, close };
+            return (!before.is_empty()).then_some(before);
+        }
         // What follows starts with CR or LF, or there is nothing left.
         match input.first() {
             Some(b'\r') => self.state = State::LineEnd,
@@ -116,14 +141,31 @@ impl DelimiterSearch {
         }
         if let Some(first) = input.first().copied() {
             self.held.extend_from_slice(&[first]);
-            let _ = input.split_to(1);
+            input.advance(1);
         }
         (!before.is_empty()).then_some(before)
     }
 
+    fn find(&self, input: &[u8]) -> Option<usize> {
+        let mut starts = self.finder.find_iter(input);
+        starts.find(|at| input.get(*at..).is_some_and(|rest| rest.starts_with(&self.pattern)))
+    }
+
+    // The usual case: from its byte `from` on the pattern stands at the start of the input, with the end of its line.
+    fn whole_line(&self, input: &[u8], from: usize) -> Option<State> {
+        let rest = input.strip_prefix(self.pattern.get(from..)?)?;
+        let (end, close) = match rest {
+            [b'\r', b'\n', ..] => (2, false),
+            [b'-', b'-', ..] => (2, true),
+            [b'\n', ..] => (1, false),
+            _ => return None,
+        };
+        Some(State::Whole { length: self.pattern.len() - from + end, close })
+    }
+
     // Where a delimiter that goes on beyond the input may begin; the length of the input when nowhere.
     fn last_possible(&self, input: &[u8]) -> usize {
-        let pattern = self.finder.needle();
+        let pattern = &self.pattern;
         let from = input.len().saturating_sub(pattern.len() - 1);
         let tail = input.get(from..).unwrap_or_default();
         if let Some(at) = memchr::memrchr(b'\n', tail)
@@ -135,9 +177,9 @@ impl DelimiterSearch {
     }
 
     fn step(&mut self, byte: u8) -> Step {
-        let pattern = self.finder.needle();
+        let pattern = &self.pattern;
         let next = match self.state {
-            State::Searching => return Step::Mismatch,
+            State::Searching | State::Whole { .. } => return Step::Mismatch,
             State::LineEnd if byte == b'\n' => State::Pattern(1),
             State::LineEnd => return Step::Mismatch,
             State::Pattern(matched) => {
