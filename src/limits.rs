@@ -75,6 +75,8 @@ pub const HASH_CHAIN_BYTES_MAX: usize = 512 * 1024;
 pub const HASH_CHAIN_STEPS_MAX: usize = 64;
 /// Items of all steps of one hash chain document; a step over the parts of a message has one for each.
 pub const HASH_CHAIN_ITEMS_MAX: usize = ATTACHMENTS_MAX + 2 * HASH_CHAIN_STEPS_MAX;
+/// Nodes of a signature's hash tree that are remembered as verified (about 200 bytes each).
+pub const HASH_TREE_NODES_REMEMBERED_MAX: usize = 256;
 /// Signature documents that a worker remembers as verified; usually 8 KB each, at most 32.
 pub const VERIFIED_SIGNATURES_MAX: usize = 512;
 /// Authentication chains of peers that a worker remembers as verified; a few KB each.
@@ -169,6 +171,8 @@ pub const CERT_PATH_STEPS_MAX: usize = 64;
 pub const INTERMEDIATE_CERTS_MAX: usize = 10;
 /// Remembered checks of OCSP signatures (about 200 bytes each).
 pub const OCSP_CHECKS_MAX: usize = 10_000;
+/// Remembered checks of the signatures of certificates (64 bytes each).
+pub const CERTIFICATE_CHECKS_MAX: usize = 10_000;
 /// What is remembered of a request sent on a reused connection, so that it can be sent once more on a new one.
 pub const RESEND_BYTES_MAX: usize = 1024 * 1024;
 /// Services whose health is watched; callers can name services that are not there.

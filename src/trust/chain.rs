@@ -156,7 +156,7 @@ impl Search<'_> {
             self.failure = failure;
             return false;
         }
-        if certificate.verify_signature(issuer.public_key()).is_err() {
+        if self.context.global_conf.issued.verify(certificate, issuer).is_err() {
             self.failure = "the signature of a certificate is wrong";
             return false;
         }

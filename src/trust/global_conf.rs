@@ -4,6 +4,7 @@ mod queries;
 
 use foldhash::{HashMap, HashMapExt, HashSet};
 
+use super::issued::IssuedCertificates;
 use super::ocsp::OcspCheckCache;
 use super::part::{Part, PartKind};
 use super::private_params::{self, PrivateParams};
@@ -26,6 +27,7 @@ pub struct GlobalConf {
     tables: Tables,
     problems: Vec<String>,
     pub(super) ocsp_checks: OcspCheckCache,
+    pub(super) issued: IssuedCertificates,
 }
 
 #[derive(Debug)]

@@ -13,6 +13,7 @@ mod authentication;
 mod chain;
 pub mod directory;
 mod global_conf;
+mod issued;
 mod ocsp;
 mod part;
 #[cfg(test)]
