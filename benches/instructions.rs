@@ -143,7 +143,7 @@ fn receive(
     decoder.feed(message.clone());
     decoder.finish();
     let (mut part, mut body) = (Bytes::new(), Vec::new());
-    let mut data = SignatureData { signature: Bytes::new(), hash_chain_result: None, hash_chain: None };
+    let mut data = SignatureData::single(Bytes::new());
     while let Some(event) = decoder.next().expect("message") {
         match event {
             Event::Part(found) => match found.kind {

@@ -110,8 +110,8 @@ pub struct Digest {
 impl Digest {
     fn of(algorithm: DigestAlgorithm, value: &[u8]) -> Self {
         let mut bytes = [0; 64];
-        for (to, from) in bytes.iter_mut().zip(value) {
-            *to = *from;
+        if let Some(to) = bytes.get_mut(..value.len()) {
+            to.copy_from_slice(value);
         }
         Self { algorithm, bytes }
     }

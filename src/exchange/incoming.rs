@@ -162,6 +162,7 @@ impl Incoming {
             signature: self.signature.clone().ok_or_else(missing)?,
             hash_chain_result: self.hash_chain_result.clone(),
             hash_chain: self.hash_chain.clone(),
+            chain_path: None,
         })
     }
 

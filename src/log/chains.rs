@@ -1,5 +1,7 @@
 //! Hash chains and their results without their XML, and the same XML again.
 
+use std::borrow::Cow;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::format::{self, Fields};
@@ -11,10 +13,11 @@ const NONE: u8 = 0;
 const AS_IT_IS: u8 = 1;
 const USUAL_FORM: u8 = 2;
 
-/// Appends a `chain`.
-pub(super) fn put_chain(out: &mut BytesMut, chain: Option<&[u8]>) {
+/// Appends a `chain`; `known` is what it says, where that was found out already.
+pub(super) fn put_chain(out: &mut BytesMut, chain: Option<&[u8]>, known: Option<&ChainPath>) {
     let Some(xml) = chain else { return out.put_u8(NONE) };
-    let Some(path) = ChainPath::read(xml, &PartName::Message.uri()) else {
+    let read = || ChainPath::read(xml, &PartName::Message.uri()).map(Cow::Owned);
+    let Some(path) = known.map(Cow::Borrowed).or_else(read) else {
         out.put_u8(AS_IT_IS);
         return format::put_blob(out, xml);
     };
@@ -115,7 +118,7 @@ mod tests {
 
     fn round_trip(xml: &[u8]) -> (usize, Option<Bytes>) {
         let mut out = BytesMut::new();
-        put_chain(&mut out, Some(xml));
+        put_chain(&mut out, Some(xml), None);
         let payload = out.freeze();
         (payload.len(), chain(&mut Fields(&payload), &payload).unwrap())
     }

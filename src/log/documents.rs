@@ -63,7 +63,8 @@ impl Documents {
 
     fn note_in_turn(&mut self, signature: &SignatureData, offset: u64) {
         self.in_turn.truncate(IN_TURN_MAX - 1);
-        self.in_turn.push_front((SignatureData { hash_chain: None, ..signature.clone() }, offset));
+        self.in_turn
+            .push_front((SignatureData { hash_chain: None, chain_path: None, ..signature.clone() }, offset));
     }
 
     /// A document that this one can be stored as similar to, and the places that differ.

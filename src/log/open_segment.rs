@@ -159,8 +159,7 @@ fn put_document(
         Some(copy) => copy,
         None => {
             let copy = sink.offset();
-            let (signature, hash_chain_result, hash_chain) = (model.signature.clone(), None, None);
-            payload::put_document(scratch, &SignatureData { signature, hash_chain_result, hash_chain });
+            payload::put_document(scratch, &SignatureData::single(model.signature.clone()));
             sink.frame(FrameKind::SignatureDocument, 0, scratch)?;
             scratch.clear();
             frames += 1;

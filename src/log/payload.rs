@@ -80,14 +80,14 @@ impl EncodedMessage {
             out.put_slice(&sealing.nonce);
         }
         format::put_blob(&mut out, &record.message);
-        chains::put_chain(&mut out, chain.map(|chain| &chain[..]));
+        chains::put_chain(&mut out, chain.map(|chain| &chain[..]), record.signature.chain_path.as_deref());
         for attachment in &record.attachments {
             out.put_u32_le(attachment.len() as u32);
         }
         Self {
             direction: record.direction,
             metadata_only: record.metadata_only,
-            signature: SignatureData { hash_chain: None, ..record.signature },
+            signature: SignatureData { hash_chain: None, chain_path: None, ..record.signature },
             attachments: record.attachments,
             cipher: sealing.map(|sealing| Box::new(sealing.cipher)),
             kind,

@@ -133,6 +133,7 @@ async fn append(log: &LogHandle, number: usize) -> u64 {
             signature: Bytes::from(format!("signature {}", number / 2)),
             hash_chain_result: chain("result"),
             hash_chain: chain("chain"),
+            chain_path: None,
         },
         direction: if number.is_multiple_of(2) { Direction::Request } else { Direction::Response },
         client: ClientId::new("LAB", "GOV", "100", Some("consumer")).unwrap(),

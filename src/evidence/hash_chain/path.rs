@@ -3,14 +3,11 @@
 //! Only documents in the one form in which this server (and official ones) write them have a path, so that the
 //! document can be written again from it with the same bytes.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::DigestList;
 use super::form::{self, Form};
 use super::tree::{self, Leaf};
 use crate::crypto::{Digest, DigestAlgorithm};
-use crate::evidence::PartName;
+use crate::evidence::{PartName, base64};
 use crate::limits::{ATTACHMENTS_MAX, HASH_CHAIN_STEPS_MAX};
 
 /// The way of one leaf through its tree.
@@ -75,12 +72,16 @@ impl ChainPath {
     pub fn root(&self) -> Digest {
         let mut list = DigestList::with_capacity(4);
         let leaf = self.leaf.value(self.algorithm, &mut list);
-        self.siblings.iter().rev().fold(leaf, |own, (sibling, is_left)| {
-            let (left, right) = if *is_left { (sibling, &own) } else { (&own, sibling) };
-            list.push(left);
-            list.push(right);
-            list.digest(self.algorithm)
-        })
+        self.siblings.iter().rev().fold(leaf, |own, sibling| self.parent(&own, sibling, &mut list))
+    }
+
+    /// The value of the node over `own` and its sibling.
+    pub(super) fn parent(&self, own: &Digest, sibling: &(Digest, bool), list: &mut DigestList) -> Digest {
+        let (sibling, is_left) = sibling;
+        let (left, right) = if *is_left { (sibling, own) } else { (own, sibling) };
+        list.push(left);
+        list.push(right);
+        list.digest(self.algorithm)
     }
 
     /// The hash chain document.
@@ -145,8 +146,8 @@ fn further_parts(form: &mut Form<'_>, first: Digest, algorithm: DigestAlgorithm)
 fn digest_value(form: &mut Form<'_>, algorithm: DigestAlgorithm) -> Option<Digest> {
     let text = form.digest_text(|_| Some(algorithm.length().div_ceil(3) * 4))?;
     let mut value = [0; BASE64_BYTES_MAX];
-    // The engine accepts one spelling of a value only.
-    let length = STANDARD.decode_slice(text, &mut value).ok()?;
+    // One spelling of a value only is accepted.
+    let length = base64::decode_into(text, &mut value)?;
     Digest::from_bytes(algorithm, value.get(..length)?)
 }
 

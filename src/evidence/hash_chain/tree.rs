@@ -2,8 +2,8 @@ use crate::crypto::{Digest, DigestAlgorithm};
 
 use super::super::base64;
 use super::super::part::PartName;
-use super::DigestList;
 use super::form;
+use super::{ChainPath, DigestList};
 
 /// What one request of a batch brings into the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +95,12 @@ impl HashTree {
     pub fn chain_xml(&self, index: usize, data_uri: &str) -> Vec<u8> {
         let depth = self.path(index).count();
         chain_xml(self.algorithm, self.path(index), depth, &self.leaves[index], data_uri)
+    }
+
+    /// What that document says.
+    pub fn chain_path(&self, index: usize) -> ChainPath {
+        let siblings = self.path(index).map(|(digest, is_left)| (*digest, is_left)).collect();
+        ChainPath { algorithm: self.algorithm, siblings, leaf: self.leaves[index].clone() }
     }
 
     // The siblings from the root down to the leaf, each with whether it stands to the left.

@@ -97,6 +97,7 @@ fn signature_data(container: &Container) -> SignatureData {
         signature: container.signature.clone(),
         hash_chain_result: files.map(|files| files.result.clone()),
         hash_chain: files.map(|files| files.chain.clone()),
+        chain_path: None,
     }
 }
 

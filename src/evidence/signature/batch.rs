@@ -1,6 +1,8 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use super::super::hash_chain::{HashTree, Leaf, TreeError};
+use super::super::hash_chain::{ChainPath, HashTree, Leaf, TreeError};
 use super::super::part::SIGNATURE_HASH_CHAIN;
 use super::template::{Reference, SignatureTemplate};
 use crate::crypto::{Digest, SignError, SigningKey};
@@ -9,7 +11,7 @@ use crate::time::UnixTime;
 
 /// The signature parts of one message. Cheap to clone; messages of one batch share the bytes of the signature
 /// and of the hash chain result.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct SignatureData {
     /// The signature document.
     pub signature: Bytes,
@@ -17,6 +19,24 @@ pub struct SignatureData {
     pub hash_chain_result: Option<Bytes>,
     /// The hash chain of this message, for a batch signature.
     pub hash_chain: Option<Bytes>,
+    /// What that hash chain says, where it was found out already; its XML can be written again from it.
+    pub chain_path: Option<Arc<ChainPath>>,
+}
+
+impl PartialEq for SignatureData {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.signature, &self.hash_chain_result, &self.hash_chain)
+            == (&other.signature, &other.hash_chain_result, &other.hash_chain)
+    }
+}
+
+impl Eq for SignatureData {}
+
+impl SignatureData {
+    /// A signature over the message itself.
+    pub fn single(signature: Bytes) -> Self {
+        Self { signature, ..Self::default() }
+    }
 }
 
 /// Why a batch could not be signed. All of its requests fail together.
@@ -59,7 +79,7 @@ pub fn sign_batch(
         && let [digest] = request.as_slice()
     {
         let signature = sign(template, key, Reference::Message, digest, now)?;
-        return Ok(vec![SignatureData { signature, hash_chain_result: None, hash_chain: None }]);
+        return Ok(vec![SignatureData::single(signature)]);
     }
     let leaf = |request: &Vec<Digest>| match request.as_slice() {
         [digest] => Leaf::Single(*digest),
@@ -73,6 +93,7 @@ pub fn sign_batch(
         signature: signature.clone(),
         hash_chain_result: Some(result.clone()),
         hash_chain: Some(Bytes::from(tree.chain_xml(index, "/message.xml"))),
+        chain_path: Some(Arc::new(tree.chain_path(index))),
     };
     Ok((0..tree.len()).map(data).collect())
 }

@@ -1,6 +1,8 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::super::hash_chain::{ChainInput, ChainPath, ChainRequest, InputValue, read_result, verify_chain};
+use super::super::hash_chain::{
+    ChainInput, ChainPath, ChainRequest, InputValue, VerifiedNodes, read_result, verify_chain,
+};
 use super::super::part::{PartName, SIGNATURE_HASH_CHAIN, SIGNATURE_HASH_CHAIN_RESULT};
 use super::document::{self, Read, SignatureDocument, malformed};
 use super::{SignatureData, properties};
@@ -56,7 +58,16 @@ pub struct VerifyRequest<'a> {
 #[derive(Debug, Clone)]
 pub struct VerifiedSignature {
     pub(super) document: Arc<VerifiedDocument>,
+    parts: CoveredParts,
+}
+
+/// What was found out about one message of a document.
+#[derive(Debug, Clone, Default)]
+struct CoveredParts {
+    /// URIs of covered data that was not at hand.
     absent: Vec<String>,
+    /// What the message's hash chain says, when it has the usual form.
+    chain_path: Option<Arc<ChainPath>>,
 }
 
 /// What was found out about a signature document, whichever message it came with.
@@ -74,6 +85,8 @@ pub(super) struct VerifiedDocument {
     // The document itself, and the hash chain result that it covers: all messages of a batch carry the same.
     pub(super) bytes: Bytes,
     hash_chain_result: Option<Bytes>,
+    /// Nodes of the tree below that result.
+    nodes: Mutex<VerifiedNodes>,
 }
 
 impl VerifiedSignature {
@@ -117,12 +130,12 @@ impl VerifiedSignature {
     pub fn shared(&self, hash_chain: Option<Bytes>) -> SignatureData {
         let (signature, hash_chain_result) =
             (self.document.bytes.clone(), self.document.hash_chain_result.clone());
-        SignatureData { signature, hash_chain_result, hash_chain }
+        SignatureData { signature, hash_chain_result, hash_chain, chain_path: self.parts.chain_path.clone() }
     }
 
     /// URIs of data that is covered but was not at hand (containers only).
     pub fn absent(&self) -> &[String] {
-        &self.absent
+        &self.parts.absent
     }
 
     /// What only a switch of the policy has let pass: `sha1`, `rsa1024`, `future_ocsp`.
@@ -161,16 +174,17 @@ pub fn verify_by(
         signature_value: Vec::new(),
         bytes: Bytes::new(),
         hash_chain_result: None,
+        nodes: Mutex::default(),
         certificate,
     };
-    let absent = check_parts(&document, request)?;
+    let parts = check_parts(&document, request)?;
     // Copies: slices would hold the whole receive buffer.
     document.bytes = Bytes::copy_from_slice(&request.data.signature);
     document.hash_chain_result = request.data.hash_chain_result.as_deref().map(Bytes::copy_from_slice);
     check_trust(&mut document, &signature, request)?;
     warn(&mut document, algorithm, request);
     document.signature_value = signature.signature_value;
-    Ok(VerifiedSignature { document: Arc::new(document), absent })
+    Ok(VerifiedSignature { document: Arc::new(document), parts })
 }
 
 /// Checks the parts of another message against a document that was verified before.
@@ -178,8 +192,8 @@ pub(super) fn verify_again(
     document: &Arc<VerifiedDocument>,
     request: &VerifyRequest<'_>,
 ) -> Result<VerifiedSignature, XRoadError> {
-    let absent = check_parts(document, request)?;
-    Ok(VerifiedSignature { document: document.clone(), absent })
+    let parts = check_parts(document, request)?;
+    Ok(VerifiedSignature { document: document.clone(), parts })
 }
 
 fn signing_certificate(signature: &SignatureDocument<'_>) -> Read<Certificate> {
@@ -259,7 +273,7 @@ fn owned_references(
 }
 
 // Every reference must fit what is at hand, and everything at hand, the message always, must be covered.
-fn check_parts(document: &VerifiedDocument, request: &VerifyRequest<'_>) -> Read<Vec<String>> {
+fn check_parts(document: &VerifiedDocument, request: &VerifyRequest<'_>) -> Read<CoveredParts> {
     let references = document.references.as_slice();
     if !request.parts.iter().any(|part| part.name == PartName::Message) {
         return Err(malformed("a signature without its message"));
@@ -273,7 +287,7 @@ fn check_parts(document: &VerifiedDocument, request: &VerifyRequest<'_>) -> Read
         if !is_known && method.digest(result).as_ref() != digest {
             return Err(wrong_value("digest of the hash chain result does not match"));
         }
-        return check_hash_chain(result, request)
+        return check_hash_chain(document, result, request)
             .map_err(|error| error.within(ErrorCode::MalformedSignature));
     }
     let has_chain = request.data.hash_chain_result.is_some() || request.data.hash_chain.is_some();
@@ -301,7 +315,7 @@ fn check_parts(document: &VerifiedDocument, request: &VerifyRequest<'_>) -> Read
         let error = XRoadError::new(ErrorCode::HashchainUnusedInputs, "a part of the message is not signed");
         return Err(error.within(ErrorCode::MalformedSignature));
     }
-    Ok(absent)
+    Ok(CoveredParts { absent, chain_path: None })
 }
 
 fn part_digest(part: &SignedPart<'_>, method: DigestAlgorithm) -> Read<Digest> {
@@ -312,9 +326,15 @@ fn part_digest(part: &SignedPart<'_>, method: DigestAlgorithm) -> Read<Digest> {
     Ok(method.digest(bytes))
 }
 
-fn check_hash_chain(result: &[u8], request: &VerifyRequest<'_>) -> Read<Vec<String>> {
-    if request.mode == VerifyMode::Exchange && leads_from_parts(result, request) {
-        return Ok(Vec::new());
+fn check_hash_chain(
+    document: &VerifiedDocument,
+    result: &[u8],
+    request: &VerifyRequest<'_>,
+) -> Read<CoveredParts> {
+    if request.mode == VerifyMode::Exchange
+        && let Some(path) = path_from_parts(document, result, request)
+    {
+        return Ok(CoveredParts { absent: Vec::new(), chain_path: Some(Arc::new(path)) });
     }
     let uris: Vec<_> = request.parts.iter().map(|part| part.name.uri()).collect();
     let in_container = request.mode == VerifyMode::Container;
@@ -340,20 +360,25 @@ fn check_hash_chain(result: &[u8], request: &VerifyRequest<'_>) -> Read<Vec<Stri
     if covered.iter().any(|part| PartName::from_uri(&part.uri).is_none()) {
         return Err(malformed("the hash chain covers something unknown"));
     }
-    Ok(covered.into_iter().filter(|part| !part.present).map(|part| part.uri).collect())
+    let absent = covered.into_iter().filter(|part| !part.present).map(|part| part.uri).collect();
+    Ok(CoveredParts { absent, chain_path: None })
 }
 
 // The chain of nearly every message: in the one usual form, over exactly the parts at hand. Whatever is different is
 // left to the strict reader, which says why.
-fn leads_from_parts(result: &[u8], request: &VerifyRequest<'_>) -> bool {
-    let chain = request.data.hash_chain.as_deref();
-    let path = chain.and_then(|chain| ChainPath::read(chain, &PartName::Message.uri()));
-    let (Some(path), Some(root)) = (path, read_result(result, SIGNATURE_HASH_CHAIN)) else { return false };
+fn path_from_parts(
+    document: &VerifiedDocument,
+    result: &[u8],
+    request: &VerifyRequest<'_>,
+) -> Option<ChainPath> {
+    let path = ChainPath::read(request.data.hash_chain.as_deref()?, &PartName::Message.uri())?;
+    let root = read_result(result, SIGNATURE_HASH_CHAIN)?;
     let digests = path.leaf.digests();
     let mut pairs = digests.iter().zip(request.parts).enumerate();
-    digests.len() == request.parts.len()
+    let leads = digests.len() == request.parts.len()
         && pairs.all(|(at, (digest, part))| part.name == PartName::at(at) && part.digest == *digest)
-        && path.root() == root
+        && document.nodes.lock().unwrap_or_else(PoisonError::into_inner).lead(&path, &root);
+    leads.then_some(path)
 }
 
 fn check_trust(

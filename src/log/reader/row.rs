@@ -37,7 +37,12 @@ impl LogReader {
         Ok(StoredRecord {
             summary,
             message: record.message,
-            signature: SignatureData { signature, hash_chain_result, hash_chain: record.hash_chain },
+            signature: SignatureData {
+                signature,
+                hash_chain_result,
+                hash_chain: record.hash_chain,
+                chain_path: None,
+            },
             attachments: record.attachments,
             stamp,
         })

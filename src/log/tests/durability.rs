@@ -91,6 +91,7 @@ fn a_signature_document_is_stored_once_for_its_batch() {
         signature: Bytes::from(text.repeat(10_000)),
         hash_chain_result: Some(Bytes::from_static(b"result")),
         hash_chain: Some(Bytes::from_static(b"chain")),
+        chain_path: None,
     };
     for at in 0..20 {
         // Equal bytes in other memory: the peer's document as it arrives with each message.

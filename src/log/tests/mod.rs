@@ -59,6 +59,7 @@ fn signature(text: &str) -> SignatureData {
         signature: bytes("signature"),
         hash_chain_result: Some(bytes("result")),
         hash_chain: Some(bytes("chain")),
+        chain_path: None,
     }
 }
 

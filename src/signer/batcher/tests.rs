@@ -29,6 +29,7 @@ fn slow_key(config: BatchConfig) -> SlowKey {
             signature: signature.clone(),
             hash_chain_result: None,
             hash_chain: chain(parts),
+            chain_path: None,
         };
         Ok(requests.iter().map(data).collect())
     });

@@ -36,6 +36,7 @@ pub fn data_of(message: &Recorded) -> SignatureData {
         signature: bytes("signature/").unwrap(),
         hash_chain_result: bytes("application/hash-chain-result"),
         hash_chain: chain.map(|(_, content)| Bytes::copy_from_slice(content)),
+        chain_path: None,
     }
 }
 
@@ -215,7 +216,7 @@ impl Old {
         signer: &str,
         policy: Policy,
     ) -> Result<VerifiedSignature, XRoadError> {
-        let data = SignatureData { signature: signature.into(), hash_chain_result: None, hash_chain: None };
+        let data = SignatureData::single(signature.into());
         let parts = [SignedPart { name: PartName::Message, digest: sha512(message), bytes: Some(message) }];
         self.verify_parts(&data, &parts, signer, policy)
     }
@@ -264,6 +265,7 @@ fn old_signatures_verify_with_the_switches_for_evidence_of_the_past_only() {
         signature: read("batch-sig.xml"),
         hash_chain_result: Some(read("hash-chain-result.xml")),
         hash_chain: Some(read("hash-chain-1.xml")),
+        chain_path: None,
     };
     let contents = [read("message-1.xml").to_vec(), b"blaah".to_vec()];
     old.verify_parts(&data, &parts_of(&contents), CONSUMER, Policy::LEGACY).unwrap();
@@ -309,8 +311,7 @@ fn trap_signature_07_the_x_road_8_form_is_accepted() {
     let Some(root) = vectors() else { return };
     let conf = GlobalConf::load_dir(&root.join("globalconf-for-verification/globalconf_good2_v3")).unwrap();
     let read = |name: &str| std::fs::read(root.join("signatures/verifier/non-batch-sig").join(name)).unwrap();
-    let data =
-        SignatureData { signature: read("signatures.xml").into(), hash_chain_result: None, hash_chain: None };
+    let data = SignatureData::single(read("signatures.xml").into());
     let (message, attachment, signer) = (read("message.xml"), read("attachment1"), client("DEV/COM/4321"));
     let verify_with = |attachment: Digest, at: &str| {
         let parts = [

@@ -53,6 +53,7 @@ fn try_append(log: &LogHandle, number: usize) -> Result<(), XRoadError> {
         signature: bytes("signature"),
         hash_chain_result: Some(bytes("result")),
         hash_chain: Some(bytes("chain")),
+        chain_path: None,
     };
     let record = Record {
         query_id: format!("message {number}"),

@@ -115,6 +115,7 @@ fn record(number: usize) -> Record {
             signature: Bytes::from(format!("{batch:020}{}", "s".repeat(7000))),
             hash_chain_result: Some(Bytes::from(format!("{batch:020}{}", "r".repeat(300)))),
             hash_chain: Some(Bytes::from("c".repeat(900))),
+            chain_path: None,
         },
         direction: if number.is_multiple_of(2) { Direction::Request } else { Direction::Response },
         client: ClientId::new("LAB", "GOV", "100", Some(if number.is_multiple_of(3) { "a" } else { "b" }))
