@@ -36,3 +36,25 @@ impl fmt::Debug for IssuedCertificates {
         f.write_str("IssuedCertificates")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::pki_for_tests::{Template, issue};
+
+    #[test]
+    fn only_the_pair_that_was_found_good_is_remembered() {
+        let (ca, other) = (issue(&Template::ca("CA"), None), issue(&Template::ca("CA"), None));
+        let subject = issue(&Template::default(), Some(&ca));
+        let issued = IssuedCertificates::default();
+        for _ in 0..2 {
+            issued.verify(&subject.certificate, &ca.certificate).unwrap();
+            assert!(
+                issued.verify(&subject.certificate, &other.certificate).is_err(),
+                "the same name, another key"
+            );
+            assert!(issued.verify(&ca.certificate, &subject.certificate).is_err(), "the other way round");
+        }
+        assert_eq!(issued.0.lock().unwrap().len(), 1, "refusals are not remembered");
+    }
+}
