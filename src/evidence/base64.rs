@@ -39,7 +39,9 @@ pub(super) fn decode_into(text: &[u8], out: &mut [u8]) -> Option<usize> {
     (text.len() % 4 == 0).then_some(())?;
     let mut invalid = 0;
     let mut quad = |four: &[u8; 4]| {
-        let [a, b, c, d] = four.map(|byte| VALUES[usize::from(byte)]);
+        let [a, b, c, d] = *four;
+        let value = |byte: u8| VALUES[usize::from(byte)];
+        let (a, b, c, d) = (value(a), value(b), value(c), value(d));
         invalid |= a | b | c | d;
         let [_, bytes @ ..] =
             (u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d)).to_be_bytes();

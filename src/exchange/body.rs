@@ -17,6 +17,8 @@ pub trait Source {
 pub trait Sink {
     /// Takes bytes; small ones are gathered.
     async fn write(&mut self, bytes: Bytes) -> Result<(), HttpError>;
+    /// Takes slices, not many bytes together, that belong to each other.
+    async fn write_joined(&mut self, piece: Vec<Bytes>) -> Result<(), HttpError>;
 }
 
 impl Source for ServerExchange {
@@ -41,11 +43,19 @@ impl Sink for ServerExchange {
     async fn write(&mut self, bytes: Bytes) -> Result<(), HttpError> {
         ServerExchange::write(self, bytes).await
     }
+
+    async fn write_joined(&mut self, piece: Vec<Bytes>) -> Result<(), HttpError> {
+        ServerExchange::write_joined(self, piece).await
+    }
 }
 
 impl Sink for ClientConnection {
     async fn write(&mut self, bytes: Bytes) -> Result<(), HttpError> {
         ClientConnection::write(self, bytes).await
+    }
+
+    async fn write_joined(&mut self, piece: Vec<Bytes>) -> Result<(), HttpError> {
+        ClientConnection::write_joined(self, piece).await
     }
 }
 

@@ -26,13 +26,18 @@ pub enum TransferError {
 }
 
 /// Slices up to this are copied to their neighbours; a larger one costs less where it is.
-const GATHERED_SLICE_BYTES_MAX: usize = 8 * 1024;
-/// How much is gathered: a REST message of 1 KiB with its signature document, two TLS records.
+const COPIED_SLICE_BYTES_MAX: usize = 256;
+/// How much is gathered: a REST message of 1 KiB with its signature document, one TLS record or two.
 const GATHERED_BYTES_MAX: usize = 16 * 1024;
+/// What stands between the slices of such a message, and its small parts.
+const USUAL_BUFFER_BYTES: usize = 6 * 1024;
 
 /// The message while it is written. Small parts are gathered and sent together with what follows.
 pub struct Outgoing {
     encoder: Encoder,
+    /// What goes before the buffer.
+    slices: Vec<Bytes>,
+    slices_bytes: usize,
     buffer: BytesMut,
     digests: Vec<Digest>,
     sizes: Sizes,
@@ -44,7 +49,9 @@ impl Outgoing {
         let boundary = Boundary::from_random(&letters(&*worker.shared.entropy));
         Self {
             encoder: Encoder::new(&boundary),
-            buffer: BytesMut::with_capacity(GATHERED_BYTES_MAX),
+            slices: Vec::with_capacity(8),
+            slices_bytes: 0,
+            buffer: BytesMut::with_capacity(USUAL_BUFFER_BYTES),
             digests: Vec::with_capacity(2),
             sizes: Sizes::default(),
         }
@@ -192,19 +199,36 @@ impl Outgoing {
 
     async fn put(&mut self, sink: &mut impl Sink, bytes: Bytes) -> Result<(), HttpError> {
         // A message of a few kilobytes becomes one write, one HTTP chunk and few TLS records.
-        if (1..=GATHERED_SLICE_BYTES_MAX).contains(&bytes.len())
-            && self.buffer.len() + bytes.len() <= GATHERED_BYTES_MAX
-        {
-            self.buffer.extend_from_slice(&bytes);
+        if !bytes.is_empty() && self.slices_bytes + self.buffer.len() + bytes.len() <= GATHERED_BYTES_MAX {
+            if bytes.len() <= COPIED_SLICE_BYTES_MAX {
+                self.buffer.extend_from_slice(&bytes);
+            } else {
+                self.gather_buffer();
+                self.gather(bytes);
+            }
             return Ok(());
         }
-        if !self.buffer.is_empty() {
-            sink.write(self.buffer.split().freeze()).await?;
+        self.gather_buffer();
+        if !self.slices.is_empty() {
+            self.slices_bytes = 0;
+            sink.write_joined(std::mem::take(&mut self.slices)).await?;
         }
         if !bytes.is_empty() {
             sink.write(bytes).await?;
         }
         Ok(())
+    }
+
+    fn gather_buffer(&mut self) {
+        if !self.buffer.is_empty() {
+            let buffer = self.buffer.split().freeze();
+            self.gather(buffer);
+        }
+    }
+
+    fn gather(&mut self, slice: Bytes) {
+        self.slices_bytes += slice.len();
+        self.slices.push(slice);
     }
 }
 

@@ -53,6 +53,11 @@ impl<const N: usize> Fields<N> {
         (0..N).map(|index| self.get(index))
     }
 
+    /// Bytes of all fields together.
+    pub(super) fn len(&self) -> usize {
+        self.used().len()
+    }
+
     fn used(&self) -> &str {
         self.text.get(..self.ends[N - 1] as usize).unwrap_or_default()
     }

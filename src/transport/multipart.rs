@@ -245,8 +245,16 @@ impl HeaderReader {
         if self.field.is_empty() {
             return Ok(());
         }
-        let field = std::mem::take(&mut self.field);
-        let colon = memchr::memchr(b':', &field).ok_or_else(|| refuse("MIME header without a colon"))?;
+        let mut field = std::mem::take(&mut self.field);
+        let ended = self.take_field(&field);
+        // Its memory is for the next one.
+        field.clear();
+        self.field = field;
+        ended
+    }
+
+    fn take_field(&mut self, field: &[u8]) -> Result<(), XRoadError> {
+        let colon = memchr::memchr(b':', field).ok_or_else(|| refuse("MIME header without a colon"))?;
         let (name, value) = field.split_at(colon);
         let (name, value) = (name.trim_ascii_end(), value.get(1..).unwrap_or_default().trim_ascii());
         if name.is_empty() || !name.iter().all(|byte| byte.is_ascii_graphic()) {

@@ -211,14 +211,20 @@ impl ClientConnection {
     pub async fn write(&mut self, mut data: Bytes) -> Result<(), HttpError> {
         while !data.is_empty() {
             let part = data.split_to(data.len().min(WRITE_BUFFER_BYTES));
-            let State::Request(encoder) = &mut self.state else {
-                return Err(HttpError::Misuse("write outside of a request"));
-            };
-            self.out_bytes += part.len();
-            encoder.encode(part, &mut self.out)?;
-            if self.out_bytes >= WRITE_BUFFER_BYTES {
-                self.flush().await?;
-            }
+            self.write_joined(vec![part]).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends slices, not many bytes together, as one piece of the body; otherwise as [`write`](Self::write).
+    pub async fn write_joined(&mut self, piece: Vec<Bytes>) -> Result<(), HttpError> {
+        let State::Request(encoder) = &mut self.state else {
+            return Err(HttpError::Misuse("write outside of a request"));
+        };
+        self.out_bytes += piece.iter().map(Bytes::len).sum::<usize>();
+        encoder.encode(piece, &mut self.out)?;
+        if self.out_bytes >= WRITE_BUFFER_BYTES {
+            self.flush().await?;
         }
         Ok(())
     }

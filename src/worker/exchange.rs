@@ -230,19 +230,25 @@ impl ServerExchange {
     pub async fn write(&mut self, mut data: Bytes) -> Result<(), HttpError> {
         while !data.is_empty() {
             let part = data.split_to(data.len().min(WRITE_BUFFER_BYTES));
-            match &mut self.response {
-                Response::Body(encoder) => {
-                    self.out_bytes += part.len();
-                    encoder.encode(part, &mut self.out)?;
-                }
-                Response::NoBody => return Ok(()),
-                Response::NotBegun | Response::Finished => {
-                    return Err(HttpError::Misuse("write outside of a response"));
-                }
+            self.write_joined(vec![part]).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes slices, not many bytes together, as one piece of the body.
+    pub async fn write_joined(&mut self, piece: Vec<Bytes>) -> Result<(), HttpError> {
+        match &mut self.response {
+            Response::Body(encoder) => {
+                self.out_bytes += piece.iter().map(Bytes::len).sum::<usize>();
+                encoder.encode(piece, &mut self.out)?;
             }
-            if self.out_bytes >= WRITE_BUFFER_BYTES {
-                self.flush().await?;
+            Response::NoBody => return Ok(()),
+            Response::NotBegun | Response::Finished => {
+                return Err(HttpError::Misuse("write outside of a response"));
             }
+        }
+        if self.out_bytes >= WRITE_BUFFER_BYTES {
+            self.flush().await?;
         }
         Ok(())
     }

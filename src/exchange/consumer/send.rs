@@ -10,7 +10,7 @@ use crate::exchange::context::Worker;
 use crate::exchange::counters::Phase;
 use crate::exchange::http_failure::http_failure;
 use crate::exchange::selection::{self, Chosen};
-use crate::limits::RESEND_BYTES_MAX;
+use crate::limits::{RESEND_BYTES_MAX, WRITE_BUFFER_BYTES};
 use crate::message::{ClientId, ErrorCode, XRoadError};
 use crate::transport::{Outgoing as HeaderFields, request_headers};
 use crate::trust::TrustSnapshot;
@@ -24,7 +24,7 @@ const EARLY_ANSWER: Duration = Duration::from_secs(5);
 pub struct PeerRequest {
     chosen: Chosen,
     headers: Vec<(&'static str, String)>,
-    sent: Option<Vec<Bytes>>,
+    sent: Option<Vec<Vec<Bytes>>>,
     sent_bytes: usize,
     broken: bool,
 }
@@ -102,8 +102,8 @@ impl PeerRequest {
             selection::reconnect(worker, trust, provider, address, others).await?;
         let again = async {
             send_head(&mut connection, &self.headers).await?;
-            for bytes in self.sent.into_iter().flatten() {
-                connection.write(bytes).await?;
+            for piece in self.sent.into_iter().flatten() {
+                connection.write_joined(piece).await?;
             }
             connection.finish_request().await?;
             connection.read_head(read_timeout(worker)).await
@@ -116,10 +116,18 @@ impl PeerRequest {
 impl Sink for PeerRequest {
     // A failure is not reported here: the peer may have answered early, and a reused connection may have been
     // closed, which [`PeerRequest::answer`] finds out after the message was signed and logged.
-    async fn write(&mut self, bytes: Bytes) -> Result<(), HttpError> {
+    async fn write(&mut self, mut bytes: Bytes) -> Result<(), HttpError> {
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(WRITE_BUFFER_BYTES));
+            self.write_joined(vec![piece]).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_joined(&mut self, piece: Vec<Bytes>) -> Result<(), HttpError> {
         if let Some(sent) = &mut self.sent {
-            self.sent_bytes += bytes.len();
-            sent.push(bytes.clone());
+            self.sent_bytes += piece.iter().map(Bytes::len).sum::<usize>();
+            sent.push(piece.clone());
             if self.sent_bytes > RESEND_BYTES_MAX {
                 self.sent = None;
             }
@@ -127,7 +135,7 @@ impl Sink for PeerRequest {
         if self.broken {
             return Ok(());
         }
-        match self.chosen.connection.write(bytes).await {
+        match self.chosen.connection.write_joined(piece).await {
             Ok(()) => Ok(()),
             Err(error @ HttpError::Misuse(_)) => Err(error),
             Err(error) => {

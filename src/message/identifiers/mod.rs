@@ -53,8 +53,14 @@ fn write_short<const N: usize>(fields: &Fields<N>, f: &mut fmt::Formatter<'_>) -
 }
 
 fn join_rest<const N: usize>(fields: &Fields<N>) -> String {
-    let encoded: Vec<_> = fields.iter().flatten().map(encode_segment).collect();
-    encoded.join("/")
+    let mut text = String::with_capacity(fields.len() + N);
+    for field in fields.iter().flatten() {
+        if !text.is_empty() {
+            text.push('/');
+        }
+        text.push_str(&encode_segment(field));
+    }
+    text
 }
 
 fn split_rest(text: &str) -> Result<Vec<Cow<'_, str>>, IdentifierError> {

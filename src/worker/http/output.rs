@@ -192,24 +192,25 @@ impl Encoder {
         Self { framing, left }
     }
 
-    /// Appends a piece of the body to the slices that will be written.
-    pub(crate) fn encode(&mut self, data: Bytes, out: &mut Vec<Bytes>) -> Result<(), HttpError> {
-        if data.is_empty() {
+    /// Appends a piece of the body, in slices, to those that will be written.
+    pub(crate) fn encode(&mut self, piece: Vec<Bytes>, out: &mut Vec<Bytes>) -> Result<(), HttpError> {
+        let length: usize = piece.iter().map(Bytes::len).sum();
+        if length == 0 {
             return Ok(());
         }
         match self.framing {
             BodyFraming::None => return Err(HttpError::Misuse("a body where none was announced")),
             BodyFraming::Length(_) => {
-                let left = self.left.checked_sub(data.len() as u64);
+                let left = self.left.checked_sub(length as u64);
                 self.left = left.ok_or(HttpError::Misuse("more body than announced"))?;
-                out.push(data);
+                out.extend(piece);
             }
             BodyFraming::Chunked => {
-                out.push(Bytes::from(format!("{:x}\r\n", data.len())));
-                out.push(data);
+                out.push(Bytes::from(format!("{length:x}\r\n")));
+                out.extend(piece);
                 out.push(Bytes::from_static(b"\r\n"));
             }
-            BodyFraming::UntilClose => out.push(data),
+            BodyFraming::UntilClose => out.extend(piece),
         }
         Ok(())
     }
