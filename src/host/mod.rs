@@ -1,9 +1,10 @@
-//! What the host gives and hears: the service manager's notification socket, sockets that it holds, credentials, and the
-//! bounds that the control group sets.
+//! What the host gives and hears: the service manager's notification socket, sockets that it holds, credentials, the
+//! bounds that the control group sets, and when it gets memory back.
 //!
 //! The protocols are those of `sd_notify(3)`, `sd_listen_fds(3)` and the kernel's `cgroup-v2`; nothing of them needs
 //! systemd's library, and all of it is silent where nobody has started this process as a service.
 
+mod allocator;
 mod cgroup;
 mod handover;
 mod notify;
@@ -11,6 +12,7 @@ mod sockets;
 
 use std::path::PathBuf;
 
+pub use allocator::keep_freed_memory;
 pub use cgroup::Cage;
 pub use handover::{Handover, HandoverError};
 pub use notify::{Notifier, watchdog_interval};
