@@ -24,8 +24,10 @@ use crate::time::{SharedClock, UnixTime};
 /// Records in the last commit from which on the log counts as busy, and for how long after it.
 const BUSY_RECORDS_MIN: usize = 8;
 const BUSY_LATELY: Duration = Duration::from_millis(20);
-/// How long a busy log waits for the rest of a batch before it makes its first record durable.
-const LINGER: Duration = Duration::from_micros(1500);
+/// How long a busy log waits for the rest of a batch before it makes its first record durable: twice as long as the last
+/// time took, so that a slow disk, or one that waits for a processor, is asked less often.
+const LINGER_MIN: Duration = Duration::from_micros(500);
+const LINGER_MAX: Duration = Duration::from_millis(5);
 
 /// What the writer is asked to append.
 pub(super) enum Entry {
@@ -81,6 +83,8 @@ pub(super) struct Writer {
     next_id: u64,
     /// A failure has used up ids that no frame shows.
     must_mark: bool,
+    /// How long the last records took to become durable.
+    sync_took: Duration,
 }
 
 impl Writer {
@@ -97,7 +101,7 @@ impl Writer {
         next_number: u32,
         next_id: u64,
     ) -> Self {
-        let (segment, must_mark) = (None, false);
+        let (segment, must_mark, sync_took) = (None, false, Duration::ZERO);
         Self {
             directory,
             server,
@@ -111,6 +115,7 @@ impl Writer {
             next_number,
             next_id,
             must_mark,
+            sync_took,
         }
     }
 
@@ -129,7 +134,7 @@ impl Writer {
             if last.is_some_and(|(at, records): (Instant, usize)| {
                 records >= BUSY_RECORDS_MIN && at.elapsed() < BUSY_LATELY
             }) {
-                std::thread::sleep(LINGER);
+                std::thread::sleep((2 * self.sync_took).clamp(LINGER_MIN, LINGER_MAX));
             }
             let mut bytes = first.bytes();
             let mut batch = vec![first];
@@ -186,10 +191,12 @@ impl Writer {
         // From here on the ids may have been on disk: they are never used again, whatever happens.
         self.next_id = first_id + batch.len() as u64;
         let written = segment.write_batch(batch, first_id, now);
+        let sync_took = &mut self.sync_took;
         let result = written.and_then(|(learned, len)| {
             let began = Instant::now();
             segment.file.sync().map_err(|error| (error, true))?;
-            counters.synced(len - segment.durable_len, began.elapsed());
+            *sync_took = began.elapsed();
+            counters.synced(len - segment.durable_len, *sync_took);
             segment.durable_len = len;
             Ok((first_id, (segment.number, segment.tag), learned))
         });

@@ -14,13 +14,13 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam::queue::ArrayQueue;
+use foldhash::HashMap;
 use tokio::sync::{Notify, Semaphore};
 
 pub use environment::{Environment, Histogram, Metric};
@@ -39,7 +39,7 @@ use crate::time::{SharedClock, UnixTime};
 use super::SharedTrust;
 
 /// How often waiting records are stored.
-const STORE_INTERVAL: Duration = Duration::from_millis(200);
+const STORE_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a database that failed is left alone.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Queries answered at the same time; each holds its records in memory.
@@ -190,7 +190,7 @@ impl Monitoring {
             internal_ip,
             global_conf: &trust.global_conf,
             registry: &registry,
-            by_certificate: HashMap::new(),
+            by_certificate: HashMap::default(),
         };
         self.health(|health| {
             for record in batch {

@@ -1,8 +1,7 @@
 //! A record as it is stored and told: the flat JSON object of the operational monitoring protocol (PR-OPMON).
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
+use foldhash::HashMap;
 use serde::Serialize;
 
 use super::record::{OperationalRecord, Role, Sizes};

@@ -65,6 +65,8 @@ impl MonitoringStore {
             .journal_mode(SqliteJournalMode::Wal)
             // Records may be lost in a power cut, the database may not.
             .synchronous(SqliteSynchronous::Normal)
+            // Pages that many records touch are written back once for all of them: 32 MiB of them.
+            .pragma("wal_autocheckpoint", "8000")
             .busy_timeout(Duration::from_secs(10))
             .disable_statement_logging();
         let mut connection = options.connect().await?;
