@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
@@ -83,7 +83,7 @@ fn told(record: &OperationalRecord) -> Value {
         internal_ip: "10.1.1.1",
         global_conf: &global_conf,
         registry: &registry,
-        by_certificate: HashMap::new(),
+        by_certificate: Default::default(),
     };
     serde_json::from_str(&completion.json(record, 77)).unwrap()
 }
