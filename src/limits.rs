@@ -24,6 +24,8 @@ pub const CONNECTION_WAITERS_MAX: usize = 1024;
 pub const CONNECTION_WAITERS_BURST_MAX: usize = 4096;
 /// Receive buffer of a connection; one per open connection on io_uring.
 pub const READ_BUFFER_BYTES: usize = 16 * 1024;
+/// The same while a long body streams.
+pub const LARGE_READ_BUFFER_BYTES: usize = 64 * 1024;
 /// Connections open at a time on one worker; more wait in the kernel's queue.
 pub const CONNECTIONS_PER_WORKER_MAX: usize = 10_000;
 /// TLS sessions remembered per server configuration, and peers per client configuration.

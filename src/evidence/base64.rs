@@ -36,7 +36,7 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
 pub(super) fn decode_into(text: &[u8], out: &mut [u8]) -> Option<usize> {
     let (whole, last) = text.as_chunks::<4>().0.split_at_checked((text.len() / 4).checked_sub(1)?)?;
     let [last] = last else { return None };
-    (text.len() % 4 == 0).then_some(())?;
+    text.len().is_multiple_of(4).then_some(())?;
     let mut invalid = 0;
     let mut quad = |four: &[u8; 4]| {
         let [a, b, c, d] = *four;

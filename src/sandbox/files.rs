@@ -128,6 +128,9 @@ impl ServerFiles {
             true => String::new(),
             false => format!("[timestamp]\ninterval_secs = {}\n\n", options.timestamping_interval_secs),
         };
+        let mut extra = options.extra_config.clone();
+        let worker = own_table(&mut extra, "worker", &format!("runtime = \"{}\"", options.runtime.as_str()));
+        let signer = own_table(&mut extra, "signer", "pin_file = \"../pin\"");
         format!(
             r#"# Security server {code} of a sandbox.
 root = "state"
@@ -150,13 +153,7 @@ listen = "{address}:{admin}"
 [health]
 listen = "{address}:{health}"
 
-[worker]
-runtime = "{runtime}"
-
-[signer]
-pin_file = "../pin"
-
-{timestamp}[globalconf]
+{worker}{signer}{timestamp}[globalconf]
 anchor = "../configuration-anchor.xml"
 {extra}"#,
             code = server.code,
@@ -164,10 +161,19 @@ anchor = "../configuration-anchor.xml"
             admin = ports::ADMIN,
             health = ports::HEALTH,
             member_code = server.member_code,
-            runtime = options.runtime.as_str(),
-            extra = options.extra_config,
         )
     }
+}
+
+/// A table of the sandbox's own. Where the further configuration has one of this name, the line goes into that.
+fn own_table(extra: &mut String, name: &str, line: &str) -> String {
+    let own = format!("[{name}]\n{line}\n");
+    let header = format!("[{name}]\n");
+    if extra.starts_with(&header) || extra.contains(&format!("\n{header}")) {
+        *extra = extra.replacen(&header, &own, 1);
+        return String::new();
+    }
+    own + "\n"
 }
 
 /// Fills the token; one that has keys already is left as it is.

@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use socket2::{SockRef, TcpKeepalive};
 
 use super::runtime::RuntimeKind;
-use crate::limits::READ_BUFFER_BYTES;
+use crate::limits::{LARGE_READ_BUFFER_BYTES, READ_BUFFER_BYTES};
 
 // Below this much room a new buffer is taken.
 const READ_ROOM_BYTES_MIN: usize = 4 * 1024;
@@ -25,6 +25,8 @@ type RingRead = Pin<Box<dyn Future<Output = (io::Result<usize>, BytesMut)>>>;
 pub(super) struct Stream {
     io: Io,
     buffer: BytesMut,
+    /// How large the next buffer is: more than usual while reads fill theirs.
+    buffer_bytes: usize,
     // Bytes on their way out: after a cancelled write the socket must not end as if all had been said.
     writing: bool,
 }
@@ -55,7 +57,7 @@ impl Stream {
                 Io::Epoll(tokio::net::TcpStream::from_std(socket)?)
             }
         };
-        Ok(Self { io, buffer: BytesMut::new(), writing: false })
+        Ok(Self { io, buffer: BytesMut::new(), buffer_bytes: READ_BUFFER_BYTES, writing: false })
     }
 
     /// Connects. The wait is epoll's on both runtimes, since a connect operation cannot be taken back from a ring.
@@ -70,7 +72,7 @@ impl Stream {
             Io::IoUring { socket, read } => {
                 let operation = read.get_or_insert_with(|| {
                     let mut buffer = std::mem::take(&mut self.buffer);
-                    make_room(&mut buffer);
+                    make_room(&mut buffer, self.buffer_bytes);
                     let socket = Rc::clone(socket);
                     Box::pin(async move { socket.read(buffer).await })
                 });
@@ -79,13 +81,18 @@ impl Stream {
                 let length = result?;
                 let bytes = buffer.split_to(length.min(buffer.len()));
                 self.buffer = buffer;
+                self.buffer_bytes = next_buffer_bytes(bytes.len(), self.buffer.capacity());
                 Ok(bytes)
             }
             Io::Epoll(socket) => loop {
                 socket.readable().await?;
-                make_room(&mut self.buffer);
+                make_room(&mut self.buffer, self.buffer_bytes);
                 match socket.try_read_buf(&mut self.buffer) {
-                    Ok(_) => return Ok(self.buffer.split()),
+                    Ok(_) => {
+                        let bytes = self.buffer.split();
+                        self.buffer_bytes = next_buffer_bytes(bytes.len(), self.buffer.capacity());
+                        return Ok(bytes);
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(error) => return Err(error),
                 }
@@ -199,10 +206,15 @@ impl Drop for Stream {
     }
 }
 
-fn make_room(buffer: &mut BytesMut) {
-    if buffer.capacity() - buffer.len() < READ_ROOM_BYTES_MIN {
-        buffer.reserve(READ_BUFFER_BYTES);
+fn make_room(buffer: &mut BytesMut, bytes: usize) {
+    if buffer.capacity() - buffer.len() < READ_ROOM_BYTES_MIN.max(bytes / 4) {
+        buffer.reserve(bytes);
     }
+}
+
+/// A read that left no room has met a body that is longer than messages usually are: fewer and larger reads are cheaper then.
+fn next_buffer_bytes(length: usize, room_left: usize) -> usize {
+    if room_left == 0 && length >= READ_ROOM_BYTES_MIN { LARGE_READ_BUFFER_BYTES } else { READ_BUFFER_BYTES }
 }
 
 fn retry_later(result: io::Result<usize>) -> io::Result<usize> {

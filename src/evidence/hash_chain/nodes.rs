@@ -112,17 +112,11 @@ mod tests {
         paths.iter().for_each(|path| assert!(nodes.lead(path, &root)));
         for path in &paths {
             for at in 0..path.siblings.len() {
-                let altered = |alter: &dyn Fn(&mut Vec<(Digest, bool)>)| {
-                    let mut other = path.clone();
-                    alter(&mut other.siblings);
-                    other
-                };
-                let others = [
-                    altered(&|siblings| siblings[at].0 = digest(77)),
-                    altered(&|siblings| siblings[at].1 ^= true),
-                    altered(&|siblings| _ = siblings.remove(at)),
-                    altered(&|siblings| siblings.insert(at, (digest(78), true))),
-                ];
+                let mut others: Vec<ChainPath> = vec![path.clone(); 4];
+                others[0].siblings[at].0 = digest(77);
+                others[1].siblings[at].1 ^= true;
+                others[2].siblings.remove(at);
+                others[3].siblings.insert(at, (digest(78), true));
                 for other in others {
                     assert!(!nodes.lead(&other, &root));
                     assert_ne!(other.root(), root);
