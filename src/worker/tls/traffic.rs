@@ -28,6 +28,7 @@ const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
 const NEW_SESSION_TICKET: u8 = 4;
 const KEY_UPDATE: u8 = 24;
+const KEY_UPDATE_BYTES: usize = 1;
 const WARNING: u8 = 1;
 const FATAL: u8 = 2;
 
@@ -185,27 +186,37 @@ impl Traffic {
         Ok(Some(record))
     }
 
-    /// Messages of the handshake after its end: tickets and new keys. One may be spread over records.
+    /// Messages of the handshake after its end: tickets and new keys. One may be spread over records; what is no such message
+    /// is refused before it is whole.
     fn handshake(&mut self, content: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         self.message.extend_from_slice(content);
-        let joined = std::mem::take(&mut self.message);
-        let mut left = joined.as_slice();
-        while let [kind, a, b, c, rest @ ..] = left {
+        let message = std::mem::take(&mut self.message);
+        let mut left = message.as_slice();
+        while let [kind, length @ ..] = left {
+            let is_ticket = *kind == NEW_SESSION_TICKET && matches!(self.schedule, Schedule::Client(_));
+            if !is_ticket && *kind != KEY_UPDATE {
+                return Err(unexpected("a handshake message of this type"));
+            }
+            let [a, b, c, rest @ ..] = length else { break };
             let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
             if length > MESSAGE_BYTES_MAX {
                 return Err(InvalidMessage::HandshakePayloadTooLarge.into());
             }
+            if !is_ticket && length != KEY_UPDATE_BYTES {
+                return Err(InvalidMessage::InvalidKeyUpdate.into());
+            }
             let Some((body, rest)) = rest.split_at_checked(length) else { break };
-            match (*kind, &mut self.schedule) {
-                (NEW_SESSION_TICKET, Schedule::Client(connection)) => {
-                    connection.handle_new_session_ticket(body)?;
-                }
-                (KEY_UPDATE, _) => self.key_update(body, rest, out)?,
-                _ => return Err(unexpected("a handshake message of this type")),
+            match &mut self.schedule {
+                Schedule::Client(connection) if is_ticket => connection.handle_new_session_ticket(body)?,
+                _ => self.key_update(body, rest, out)?,
             }
             left = rest;
         }
-        self.message = left.to_vec();
+        self.message = match left.len() {
+            0 => Vec::new(),
+            length if length == message.len() => message,
+            _ => left.to_vec(),
+        };
         Ok(())
     }
 

@@ -255,6 +255,22 @@ fn a_message_in_many_records_is_joined_and_has_bounds() {
     let (mut client, mut server) = connected();
     let wire = record(&mut client, &[KEY_UPDATE, 1, 0, 0, HANDSHAKE]);
     assert!(feed(&mut server, &wire).is_err(), "longer than any message");
+    for begins in [&[11][..], &[KEY_UPDATE, 0, 0, 2]] {
+        let (mut client, mut server) = connected();
+        let wire = record(&mut client, &[begins, &[HANDSHAKE]].concat());
+        assert!(feed(&mut server, &wire).is_err(), "{begins:?}: nothing that could follow makes it good");
+    }
+    // A client takes tickets of any length up to the bound, in as many records as the server likes.
+    let (mut client, mut server) = connected();
+    let length = MESSAGE_BYTES_MAX;
+    let wire = record(&mut server, &[NEW_SESSION_TICKET, 0, 0xff, 0xff, HANDSHAKE]);
+    feed(&mut client, &wire).unwrap();
+    for _ in 0..length / 1000 {
+        let wire = record(&mut server, &[vec![0; 1000], vec![HANDSHAKE]].concat());
+        feed(&mut client, &wire).unwrap();
+    }
+    let wire = record(&mut server, &[vec![0; length % 1000], vec![HANDSHAKE]].concat());
+    assert!(feed(&mut client, &wire).is_err(), "whole, and no ticket");
 }
 
 #[test]
