@@ -1,14 +1,17 @@
 //! What follows the handshake of TLS 1.3 (RFC 8446 4.6, 5, 6): records are opened where they were received and sealed where
 //! they are sent from, with keys that rustls has agreed on. rustls keeps the key schedule and the tickets.
 
-use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
-use bytes::{Buf, Bytes, BytesMut};
-use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
-use rustls::kernel::KernelConnection;
-use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
-use rustls::{
-    AlertDescription, ConnectionTrafficSecrets, Error, ExtractedSecrets, InvalidMessage, PeerMisbehaved,
-};
+mod joined;
+mod keys;
+
+use aws_lc_rs::aead::Aad;
+use bytes::{Bytes, BytesMut};
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
+use rustls::{AlertDescription, Error, ExtractedSecrets, InvalidMessage, PeerMisbehaved};
+
+use self::joined::Joined;
+use self::keys::{Keys, Schedule};
 
 const HEADER_BYTES: usize = 5;
 const TAG_BYTES: usize = 16;
@@ -31,58 +34,6 @@ const KEY_UPDATE: u8 = 24;
 const KEY_UPDATE_BYTES: usize = 1;
 const WARNING: u8 = 1;
 const FATAL: u8 = 2;
-
-/// One direction's key, and the number of its next record.
-struct Keys {
-    key: LessSafeKey,
-    iv: [u8; 12],
-    record: u64,
-}
-
-impl Keys {
-    fn new((record, secrets): (u64, ConnectionTrafficSecrets)) -> Result<Self, Error> {
-        let (algorithm, key, iv) = match secrets {
-            ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (&AES_128_GCM, key, iv),
-            ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (&AES_256_GCM, key, iv),
-            ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => (&CHACHA20_POLY1305, key, iv),
-            _ => return Err(Error::General("tls suite without extractable keys".into())),
-        };
-        let unusable = || Error::General("unusable tls key".into());
-        let key = LessSafeKey::new(UnboundKey::new(algorithm, key.as_ref()).map_err(|_| unusable())?);
-        Ok(Self { key, iv: iv.as_ref().try_into().map_err(|_| unusable())?, record })
-    }
-
-    /// Never the same twice under one key (RFC 8446 5.3).
-    fn next_nonce(&mut self) -> Nonce {
-        let mut nonce = self.iv;
-        for (byte, number) in nonce.iter_mut().skip(4).zip(self.record.to_be_bytes()) {
-            *byte ^= number;
-        }
-        self.record += 1;
-        Nonce::assume_unique_for_key(nonce)
-    }
-}
-
-enum Schedule {
-    Client(KernelConnection<ClientConnectionData>),
-    Server(KernelConnection<ServerConnectionData>),
-}
-
-impl Schedule {
-    fn next_receive(&mut self) -> Result<Keys, Error> {
-        Keys::new(match self {
-            Self::Client(connection) => connection.update_rx_secret()?,
-            Self::Server(connection) => connection.update_rx_secret()?,
-        })
-    }
-
-    fn next_transmit(&mut self) -> Result<Keys, Error> {
-        Keys::new(match self {
-            Self::Client(connection) => connection.update_tx_secret()?,
-            Self::Server(connection) => connection.update_tx_secret()?,
-        })
-    }
-}
 
 /// A session whose handshake is over.
 pub(super) struct Traffic {
@@ -336,40 +287,6 @@ fn alerted(content: &[u8]) -> Result<bool, Error> {
 
 fn unexpected(what: &'static str) -> Error {
     InvalidMessage::UnexpectedMessage(what).into()
-}
-
-/// The data of several records, joined in the buffer that they were received in.
-#[derive(Default)]
-struct Joined {
-    start: usize,
-    end: usize,
-}
-
-impl Joined {
-    fn add(&mut self, buffer: &mut [u8], at: usize, length: usize) {
-        if length == 0 {
-            return;
-        }
-        if self.end == 0 {
-            (self.start, self.end) = (at, at + length);
-            return;
-        }
-        buffer.copy_within(at..at + length, self.end);
-        self.end += length;
-    }
-
-    fn move_to(self, mut buffer: BytesMut, plaintext: &mut BytesMut) {
-        buffer.truncate(self.end);
-        buffer.advance(self.start);
-        if buffer.is_empty() {
-            return;
-        }
-        if plaintext.is_empty() {
-            *plaintext = buffer;
-        } else {
-            plaintext.extend_from_slice(&buffer);
-        }
-    }
 }
 
 #[cfg(test)]
