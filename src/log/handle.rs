@@ -149,6 +149,23 @@ impl LogHandle {
         self.submit(Entry::Message(Box::new(payload::EncodedMessage::new(record, sealing)))).await
     }
 
+    /// Appends messages that all wait at the same time, as those of one batch do.
+    #[cfg(test)]
+    pub(crate) async fn append_all(&self, records: impl IntoIterator<Item = Record>) {
+        let appends: Vec<_> = records.into_iter().map(|record| Box::pin(self.append(record))).collect();
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut waiting = Vec::new();
+        for mut append in appends {
+            match append.as_mut().poll(&mut context) {
+                std::task::Poll::Ready(durable) => drop(durable.unwrap()),
+                std::task::Poll::Pending => waiting.push(append),
+            }
+        }
+        for append in waiting {
+            append.await.unwrap();
+        }
+    }
+
     /// What stands for a record where the configuration wants none; its id is 0, as of no record.
     pub fn without_record(&self) -> DurableRecord {
         DurableRecord::new(0, self.0.clock.now())

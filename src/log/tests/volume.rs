@@ -47,18 +47,7 @@ fn bytes_per_record() {
         let (cpu, began) = (thread_cpu("message-log"), Instant::now());
         block_on(async {
             for some in records.chunks(256) {
-                let appends: Vec<_> = some.iter().map(|r| Box::pin(log.append(r.clone()))).collect();
-                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-                let mut waiting = Vec::new();
-                for mut append in appends {
-                    match append.as_mut().poll(&mut context) {
-                        std::task::Poll::Ready(durable) => drop(durable.unwrap()),
-                        std::task::Poll::Pending => waiting.push(append),
-                    }
-                }
-                for append in waiting {
-                    append.await.unwrap();
-                }
+                log.append_all(some.iter().cloned()).await;
             }
         });
         let (took, cpu) = (began.elapsed(), thread_cpu("message-log") - cpu);
@@ -115,18 +104,7 @@ fn many_records() {
         block_on(async {
             for start in (0..count).step_by(1024) {
                 let records = (start..count.min(start + 1024)).map(|at| numbered(&id(at)));
-                let appends: Vec<_> = records.map(|record| Box::pin(log.append(record))).collect();
-                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-                let mut waiting = Vec::new();
-                for mut append in appends {
-                    match append.as_mut().poll(&mut context) {
-                        std::task::Poll::Ready(durable) => drop(durable.unwrap()),
-                        std::task::Poll::Pending => waiting.push(append),
-                    }
-                }
-                for append in waiting {
-                    append.await.unwrap();
-                }
+                log.append_all(records).await;
             }
         });
         log.close();

@@ -35,18 +35,7 @@ fn many_records_are_written_found_archived_and_removed_in_little_memory() {
     block_on(async {
         for start in (0..count).step_by(1024) {
             let records = (start..count.min(start + 1024)).map(record);
-            let appends: Vec<_> = records.map(|record| Box::pin(log.append(record))).collect();
-            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-            let mut waiting = Vec::new();
-            for mut append in appends {
-                match append.as_mut().poll(&mut context) {
-                    std::task::Poll::Ready(durable) => drop(durable.unwrap()),
-                    std::task::Poll::Pending => waiting.push(append),
-                }
-            }
-            for append in waiting {
-                append.await.unwrap();
-            }
+            log.append_all(records).await;
         }
     });
     phase("written", begun, count);
