@@ -1,6 +1,11 @@
 //! Random identifiers of exchanges, from an injected source.
 
+use std::cell::RefCell;
+
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+
+/// Asked for at once: an identifier takes few bytes, and asking for them costs as much as asking for many.
+const STOCK_BYTES: usize = 1024;
 
 /// Where random bytes come from. Production asks the operating system; tests give their own.
 pub trait Entropy: Send + Sync {
@@ -12,13 +17,36 @@ pub trait Entropy: Send + Sync {
 #[derive(Debug, Default)]
 pub struct SystemEntropy(SystemRandom);
 
-impl Entropy for SystemEntropy {
-    fn fill(&self, bytes: &mut [u8]) {
+impl SystemEntropy {
+    fn ask(&self, bytes: &mut [u8]) {
         // The generator of AWS-LC aborts the process itself when the kernel gives no entropy; an error cannot be met.
         if self.0.fill(bytes).is_err() {
             std::process::abort();
         }
     }
+}
+
+impl Entropy for SystemEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        if bytes.len() > STOCK_BYTES / 2 {
+            return self.ask(bytes);
+        }
+        STOCK.with_borrow_mut(|stock| {
+            if stock.len() < bytes.len() {
+                stock.resize(STOCK_BYTES, 0);
+                self.ask(stock);
+            }
+            // What is given leaves the stock, so that nothing is given twice.
+            let left = stock.len() - bytes.len();
+            bytes.copy_from_slice(stock.get(left..).unwrap_or_default());
+            stock.truncate(left);
+        });
+    }
+}
+
+thread_local! {
+    /// Random bytes of this thread that nobody has been given.
+    static STOCK: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A random UUID (version 4), in its usual form.
@@ -65,6 +93,17 @@ mod tests {
     #[test]
     fn a_uuid_has_version_and_variant() {
         assert_eq!(uuid(&Counting), "00010203-0405-4607-8809-0a0b0c0d0e0f");
+    }
+
+    #[test]
+    fn nothing_is_given_twice() {
+        let entropy = SystemEntropy::default();
+        let mut given = std::collections::HashSet::new();
+        for length in (1..=40).cycle().take(400).chain([STOCK_BYTES / 2, STOCK_BYTES]) {
+            let mut bytes = vec![0; length + 16];
+            entropy.fill(&mut bytes);
+            assert!(bytes.windows(16).all(|window| given.insert(window.to_vec())), "{length}");
+        }
     }
 
     #[test]

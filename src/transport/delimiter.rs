@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memmem::Finder;
 
@@ -15,8 +17,9 @@ pub(super) enum Found {
 /// Longest white space after a boundary that is accepted, in bytes.
 const PADDING_BYTES_MAX: usize = 256;
 
-/// So much of the pattern is searched for, which takes vector instructions alone; the rest is compared.
-const SEARCHED_BYTES_MAX: usize = 16;
+/// The start of every pattern is searched for; the rest is compared. A search for the pattern itself would have to be
+/// prepared for each message, which costs more than it finds in messages of the usual size.
+static START: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\n--"));
 
 /// Searches `LF "--" boundary` with what belongs to the line, across any division of the input.
 ///
@@ -25,8 +28,6 @@ const SEARCHED_BYTES_MAX: usize = 16;
 #[derive(Debug)]
 pub(super) struct DelimiterSearch {
     pattern: Box<[u8]>,
-    /// Finds the start of the pattern.
-    finder: Finder<'static>,
     // Bytes that may belong to a delimiter line; the line end before it included.
     held: BytesMut,
     state: State,
@@ -59,10 +60,8 @@ enum Step {
 impl DelimiterSearch {
     /// At the start of input, where a delimiter needs no line end before it.
     pub(super) fn new(boundary: &str) -> Self {
-        let pattern = format!("\n--{boundary}").into_bytes().into_boxed_slice();
-        let searched = pattern.get(..SEARCHED_BYTES_MAX).unwrap_or(&pattern);
-        let finder = Finder::new(searched).into_owned();
-        Self { pattern, finder, held: BytesMut::new(), state: State::Pattern(1) }
+        let pattern = [b"\n--", boundary.as_bytes()].concat().into_boxed_slice();
+        Self { pattern, held: BytesMut::new(), state: State::Pattern(1) }
     }
 
     /// Forgets what was seen: the next byte is the first of a line.
@@ -147,7 +146,7 @@ impl DelimiterSearch {
     }
 
     fn find(&self, input: &[u8]) -> Option<usize> {
-        let mut starts = self.finder.find_iter(input);
+        let mut starts = START.find_iter(input);
         starts.find(|at| input.get(*at..).is_some_and(|rest| rest.starts_with(&self.pattern)))
     }
 

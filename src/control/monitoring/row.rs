@@ -111,6 +111,9 @@ impl Serialize for Texts<'_> {
 
 // The first so many characters.
 fn cut(text: &str, chars_max: usize) -> &str {
+    if text.len() <= chars_max {
+        return text;
+    }
     match text.char_indices().nth(chars_max) {
         Some((end, _)) => text.get(..end).unwrap_or(text),
         None => text,

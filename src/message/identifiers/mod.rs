@@ -3,11 +3,14 @@
 //! Equality is by type and by every field, byte by byte; the text forms are for people and logs only, since
 //! absent fields are skipped in them.
 
+mod memo;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use thiserror::Error;
 
+use self::memo::Memo;
 use super::fields::Fields;
 use super::percent::{decode_segment, encode_segment};
 
@@ -31,6 +34,11 @@ pub enum IdentifierError {
     /// A character that a path segment cannot hold.
     #[error("identifier has a character that must be percent-encoded")]
     Character,
+}
+
+thread_local! {
+    static CLIENTS: Memo<ClientId> = Memo::new();
+    static SERVICES: Memo<ServiceId> = Memo::new();
 }
 
 const NAMES: [&str; 3] = ["xRoadInstance", "memberClass", "memberCode"];
@@ -171,11 +179,11 @@ impl ClientId {
 
     /// From three or four percent-encoded path segments, as in `X-Road-Client` (PR-REST 4.3).
     pub fn from_rest(text: &str) -> Result<Self, IdentifierError> {
-        match split_rest(text)?.as_slice() {
+        Memo::read(&CLIENTS, text, |text| match split_rest(text)?.as_slice() {
             [instance, class, code] => Self::new(instance, class, code, None),
             [instance, class, code, subsystem] => Self::new(instance, class, code, Some(subsystem)),
             parts => Err(IdentifierError::Parts { found: parts.len(), expected: "3 or 4" }),
-        }
+        })
     }
 
     member_fields!();
@@ -217,12 +225,12 @@ impl ServiceId {
     /// From exactly five percent-encoded path segments, the fourth being the subsystem (X-Road 7.8 behaviour:
     /// REST reaches services of subsystems only, and never a version).
     pub fn from_rest(text: &str) -> Result<Self, IdentifierError> {
-        match split_rest(text)?.as_slice() {
+        Memo::read(&SERVICES, text, |text| match split_rest(text)?.as_slice() {
             [instance, class, code, subsystem, service] => {
                 Self::new(&ClientId::new(instance, class, code, Some(subsystem))?, service, None)
             }
             parts => Err(IdentifierError::Parts { found: parts.len(), expected: "5" }),
-        }
+        })
     }
 
     member_fields!();
