@@ -95,7 +95,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    hermod::host::keep_freed_memory();
+    hermod::host::set_up_allocator();
     // The sandbox starts this binary again as its security servers.
     if std::env::args_os().nth(1).is_some_and(|word| word == "run") {
         return server::main();

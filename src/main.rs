@@ -4,6 +4,6 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    hermod::host::keep_freed_memory();
+    hermod::host::set_up_allocator();
     hermod::cli::main()
 }

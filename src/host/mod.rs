@@ -12,7 +12,7 @@ mod sockets;
 
 use std::path::PathBuf;
 
-pub use allocator::keep_freed_memory;
+pub use allocator::set_up_allocator;
 pub use cgroup::Cage;
 pub use handover::{Handover, HandoverError};
 pub use notify::{Notifier, watchdog_interval};
