@@ -160,6 +160,8 @@ pub struct Report {
     pub phases: Vec<PhaseReport>,
     /// The logs' judgement; absent when their servers are not ours.
     pub proof: Option<Proof>,
+    /// From the start of a server to its being ready, with the global configuration at hand; absent when the servers are not ours.
+    pub start_ms: Option<u64>,
     /// Servers that were restarted and upgraded meanwhile.
     pub changes: Changes,
     /// The same load without signing and log.

@@ -150,6 +150,7 @@ impl<'a> Run<'a> {
             signature_us: self.costs.as_ref().map_or(0.0, Costs::sign_us).round(),
             phases: self.phases,
             proof,
+            start_ms: self.system.as_ref().map(System::start_ms),
             changes: self.system.as_ref().map(|system| system.changes().clone()).unwrap_or_default(),
             null: NullColumn::default(),
             ratio_to_null: None,

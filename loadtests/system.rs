@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hermod::control::{RegistryDb, parse_declaration};
 use hermod::sandbox::plan::{Plan, ServerPlan, ports};
-use hermod::sandbox::{Ecosystem, Fault, Options};
+use hermod::sandbox::{Ecosystem, Fault, Options, SandboxError};
 
 use crate::Args;
 use crate::backend::{self, Backend};
@@ -33,6 +33,8 @@ pub struct System {
     killed: Vec<usize>,
     backend: Backend,
     content: Arc<Content>,
+    /// From the first server's start to its being ready.
+    start_ms: u64,
     /// Restarts and upgrades so far.
     changes: Changes,
 }
@@ -105,6 +107,7 @@ impl System {
         for index in 0..settings.servers {
             ecosystem.server_mut(index).wait_ready().await.map_err(|e| e.to_string())?;
         }
+        let start_ms = start_again(&mut ecosystem).await.map_err(|e| e.to_string())?;
         let tampers =
             |event: &scenario::Event| matches!(event.action, Action::TamperBodies | Action::TamperHashes);
         let tamper = match scenario.events.iter().any(tampers) {
@@ -116,7 +119,7 @@ impl System {
         };
         let wanted = scenario.events.iter().filter(|event| event.action.is_change()).count();
         let (killed, changes) = (Vec::new(), Changes { wanted, ..Changes::default() });
-        Ok(Self { ecosystem, tamper, killed, backend, content, changes })
+        Ok(Self { ecosystem, tamper, killed, backend, content, changes, start_ms })
     }
 
     /// The sandbox.
@@ -214,6 +217,12 @@ impl System {
         self.killed.contains(&index)
     }
 
+    /// How long the first server took from its start to being ready, in milliseconds, with a global configuration that it had
+    /// fetched before.
+    pub fn start_ms(&self) -> u64 {
+        self.start_ms
+    }
+
     /// Restarts and upgrades so far.
     pub fn changes(&self) -> &Changes {
         &self.changes
@@ -243,6 +252,16 @@ impl System {
     fn tamper_with(&self, tampering: Tampering) {
         self.tamper.iter().for_each(|tamper| tamper.set(tampering));
     }
+}
+
+/// Stops the first server, which has its configuration by now, and measures how long it takes to be ready again.
+async fn start_again(ecosystem: &mut Ecosystem) -> Result<u64, SandboxError> {
+    let server = ecosystem.server_mut(0);
+    server.stop().await?;
+    let began = std::time::Instant::now();
+    server.start()?;
+    server.wait_ready().await?;
+    Ok(began.elapsed().as_millis() as u64)
 }
 
 fn extra_config(settings: &scenario::System) -> String {

@@ -49,6 +49,10 @@ pub fn render(report: &Report) -> String {
             alone.p50_ms, alone.floor_ms, alone.ratio
         );
     }
+    if let Some(start_ms) = report.start_ms {
+        let _ =
+            writeln!(out, "\nfrom a server's start until it is ready, configuration at hand: {start_ms} ms");
+    }
     if report.changes.any() {
         let changes = &report.changes;
         let _ = writeln!(

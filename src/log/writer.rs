@@ -24,10 +24,11 @@ use crate::time::{SharedClock, UnixTime};
 /// Records in the last commit from which on the log counts as busy, and for how long after it.
 const BUSY_RECORDS_MIN: usize = 8;
 const BUSY_LATELY: Duration = Duration::from_millis(20);
-/// How long a busy log waits for the rest of a batch before it makes its first record durable: twice as long as the last
+/// How long a busy log waits for the rest of a batch before it makes its first record durable: three times as long as the last
 /// time took, so that a slow disk, or one that waits for a processor, is asked less often.
+const LINGER_SYNCS: u32 = 3;
 const LINGER_MIN: Duration = Duration::from_micros(500);
-const LINGER_MAX: Duration = Duration::from_millis(5);
+const LINGER_MAX: Duration = Duration::from_millis(7);
 
 /// What the writer is asked to append.
 pub(super) enum Entry {
@@ -134,7 +135,7 @@ impl Writer {
             if last.is_some_and(|(at, records): (Instant, usize)| {
                 records >= BUSY_RECORDS_MIN && at.elapsed() < BUSY_LATELY
             }) {
-                std::thread::sleep((2 * self.sync_took).clamp(LINGER_MIN, LINGER_MAX));
+                std::thread::sleep((LINGER_SYNCS * self.sync_took).clamp(LINGER_MIN, LINGER_MAX));
             }
             let mut bytes = first.bytes();
             let mut batch = vec![first];

@@ -57,6 +57,7 @@ fn a_run_whose_answers_are_all_proved_is_valid_and_carries_its_figures() {
     for figure in ["exchanges_per_second", "messages_per_signature", "bytes_per_record", "signature_us"] {
         assert!(report[figure].as_f64().unwrap() > 0.0, "{figure}");
     }
+    assert!(report["start_ms"].is_u64(), "{}", report["start_ms"]);
     for figure in ["p50", "p90", "p99", "p999", "p9999"] {
         assert!(report["latency_ms"][figure].as_f64().unwrap() > 0.0, "{figure}");
     }
