@@ -6,13 +6,9 @@ use std::thread::LocalKey;
 use foldhash::{HashMap, HashMapExt};
 
 use super::IdentifierError;
+use crate::limits::{IDENTIFIER_KEPT_BYTES_MAX, IDENTIFIERS_KEPT_MAX};
 
-/// Identifiers remembered by a thread; with more than these all are forgotten.
-const KEPT_MAX: usize = 1024;
-/// A longer text is read each time.
-const TEXT_BYTES_MAX: usize = 512;
-
-/// What was read, by its text.
+/// What was read, by its text. When there is no room for another, all are forgotten.
 pub(super) struct Memo<T>(RefCell<HashMap<Box<str>, T>>);
 
 impl<T: Clone> Memo<T> {
@@ -31,10 +27,10 @@ impl<T: Clone> Memo<T> {
             return Ok(known);
         }
         let value = read(text)?;
-        if text.len() <= TEXT_BYTES_MAX {
+        if text.len() <= IDENTIFIER_KEPT_BYTES_MAX {
             memo.with(|memo| {
                 let mut kept = memo.0.borrow_mut();
-                if kept.len() >= KEPT_MAX {
+                if kept.len() >= IDENTIFIERS_KEPT_MAX {
                     kept.clear();
                 }
                 kept.insert(text.into(), value.clone());
@@ -63,12 +59,12 @@ mod tests {
         assert_eq!(read("a", Ok(2)), Ok(1));
         assert_eq!(read("b", Err(IdentifierError::Escape)), Err(IdentifierError::Escape));
         assert_eq!(read("b", Ok(3)), Ok(3));
-        let long = "c".repeat(TEXT_BYTES_MAX + 1);
+        let long = "c".repeat(IDENTIFIER_KEPT_BYTES_MAX + 1);
         assert_eq!((read(&long, Ok(4)), read(&long, Ok(5))), (Ok(4), Ok(5)));
         assert_eq!(kept(), 2);
-        for index in 0..2 * KEPT_MAX {
+        for index in 0..2 * IDENTIFIERS_KEPT_MAX {
             assert_eq!(read(&format!("d{index}"), Ok(index)), Ok(index));
-            assert!(kept() <= KEPT_MAX);
+            assert!(kept() <= IDENTIFIERS_KEPT_MAX);
         }
     }
 }
