@@ -83,12 +83,12 @@ pub const HASH_TREE_NODES_REMEMBERED_MAX: usize = 256;
 pub const VERIFIED_SIGNATURES_MAX: usize = 512;
 /// Authentication chains of peers that a worker remembers as verified; a few KB each.
 pub const AUTHENTICATED_PEERS_MAX: usize = 1024;
+/// A verified authentication chain is believed no longer than this without another check.
+pub const AUTHENTICATED_PEER_SECS_MAX: i64 = 60;
 /// Identifiers of a kind that a thread remembers by their text.
 pub const IDENTIFIERS_KEPT_MAX: usize = 512;
 /// Bytes of a text that is remembered; a longer one is read each time.
 pub const IDENTIFIER_KEPT_BYTES_MAX: usize = 256;
-/// A verified authentication chain is believed no longer than this without another check.
-pub const AUTHENTICATED_PEER_SECS_MAX: i64 = 60;
 /// References of one XML signature (Santuario's bound).
 pub const REFERENCES_MAX: usize = 30;
 /// Message id of a message, in characters.

@@ -2,9 +2,6 @@ use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-/// Longest text that is put together without an allocation of its own.
-const USUAL_BYTES_MAX: usize = 256;
-
 /// The fields of one identifier in one shared allocation.
 ///
 /// A shorter identifier that is a prefix of a longer one (the member of a client, the client of a service)
@@ -18,17 +15,17 @@ pub(super) struct Fields<const N: usize> {
 
 impl<const N: usize> Fields<N> {
     pub(super) fn new(fields: [Option<&str>; N]) -> Self {
+        let mut text = String::with_capacity(fields.iter().flatten().map(|f| f.len()).sum());
         let mut ends = [0; N];
         let mut absent = 0;
-        let mut length = 0;
         for (index, field) in fields.iter().enumerate() {
             match field {
-                Some(field) => length += field.len(),
+                Some(field) => text.push_str(field),
                 None => absent |= 1 << index,
             }
-            ends[index] = u32::try_from(length).unwrap_or(u32::MAX);
+            ends[index] = u32::try_from(text.len()).unwrap_or(u32::MAX);
         }
-        Self { text: joined(&fields, length), ends, absent }
+        Self { text: text.into(), ends, absent }
     }
 
     pub(super) fn get(&self, index: usize) -> Option<&str> {
@@ -64,19 +61,6 @@ impl<const N: usize> Fields<N> {
     fn used(&self) -> &str {
         self.text.get(..self.ends[N - 1] as usize).unwrap_or_default()
     }
-}
-
-fn joined(fields: &[Option<&str>], length: usize) -> Arc<str> {
-    let mut buffer = [0; USUAL_BYTES_MAX];
-    let usual = (length <= USUAL_BYTES_MAX).then(|| {
-        let mut at = 0;
-        for field in fields.iter().flatten() {
-            buffer.get_mut(at..at + field.len())?.copy_from_slice(field.as_bytes());
-            at += field.len();
-        }
-        std::str::from_utf8(buffer.get(..at)?).ok().map(Arc::from)
-    });
-    usual.flatten().unwrap_or_else(|| fields.iter().flatten().copied().collect::<String>().into())
 }
 
 impl<const N: usize> PartialEq for Fields<N> {
