@@ -315,6 +315,15 @@ impl ClientConnection {
         Ok(None)
     }
 
+    /// No byte has come that nobody asked for, and the server has not closed it.
+    pub(super) async fn is_idle_and_open(&mut self) -> bool {
+        self.connection.is_idle_and_open().await
+    }
+
+    pub(super) fn into_connection(self) -> Connection {
+        self.connection
+    }
+
     /// Gives the connection back to its pool, if the exchange ended such that it can serve another one.
     pub fn release(self) {
         let fit = match &self.state {
