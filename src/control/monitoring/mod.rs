@@ -5,6 +5,7 @@
 //! cannot be written costs records, not messages.
 
 mod address;
+mod completion;
 mod environment;
 mod health;
 mod query;
@@ -20,7 +21,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam::queue::ArrayQueue;
-use foldhash::HashMap;
 use tokio::sync::{Notify, Semaphore};
 
 pub use environment::{Environment, Histogram, Metric};
@@ -30,7 +30,7 @@ pub use record::{OperationalRecord, RestCall, Role, Sizes};
 pub use row::FIELDS;
 pub use store::{MonitoringStore, StoreError};
 
-use self::row::Completion;
+use self::completion::Completion;
 use crate::config;
 use crate::message::SecurityServerId;
 use crate::registry::Registry;
@@ -184,13 +184,12 @@ impl Monitoring {
         now: UnixTime,
     ) -> Result<(), StoreError> {
         let (trust, registry) = (surroundings.trust.load_full(), surroundings.registry.load_full());
-        let mut completion = Completion {
+        let completion = Completion {
             server: &surroundings.server,
             version: &surroundings.version,
             internal_ip,
             global_conf: &trust.global_conf,
             registry: &registry,
-            by_certificate: HashMap::default(),
         };
         self.health(|health| {
             for record in batch {
@@ -202,14 +201,7 @@ impl Monitoring {
             error
         };
         let store = store.ok_or(StoreError::Closed).map_err(lost)?;
-        let rows: Vec<store::StoredRow> = batch
-            .iter()
-            .map(|record| store::StoredRow {
-                client: record.client.as_ref().map(|id| id.to_rest()),
-                provider: record.service.as_ref().map(|id| id.client().to_rest()),
-                json: completion.json(record, now.secs()),
-            })
-            .collect();
+        let rows = completion.rows(batch.iter().map(|record| &**record), now.secs());
         store.insert(now.secs(), &rows).await.map_err(lost)?;
         self.stored.fetch_add(batch.len() as u64, Ordering::Relaxed);
         Ok(())

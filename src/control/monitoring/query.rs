@@ -7,10 +7,13 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::row::{INTERNAL_IP, STORED_AT};
-use super::store::{MonitoringStore, Selection, StoreError};
+use super::store::{MonitoringStore, ReadRow, Selection, StoreError};
 use crate::config;
 use crate::message::ClientId;
 use crate::time::UnixTime;
+
+/// Rows read in one go.
+const ROWS_PER_READ: i64 = 64;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +83,7 @@ pub async fn answer(
     now: UnixTime,
 ) -> Result<Page, QueryError> {
     let (to, mut next_from) = criteria.until(now, i64::from(settings.available_after_secs))?;
-    let mut selection = Selection {
+    let selection = Selection {
         from: criteria.from,
         to,
         party: criteria.party.as_ref().map(ClientId::to_rest),
@@ -88,28 +91,38 @@ pub async fn answer(
     };
     let limit = i64::from(settings.payload_records_max);
     let mut store = MonitoringStore::open(&settings.database).await?;
-    let mut rows = store.read(&selection, 0, limit).await?;
-    if rows.len() as i64 >= limit
-        && let Some((last, last_id, _)) = rows.last().map(|(at, id, _)| (*at, *id, ()))
-    {
-        // The whole last second, and whether there is more behind it.
-        (selection.from, selection.to) = (last, last);
-        rows.extend(store.read(&selection, last_id, i64::MAX).await?);
-        (selection.from, selection.to) = (last + 1, to);
-        if last < to && store.has(&selection).await? {
-            next_from = Some(last + 1);
+    let (mut rows, mut count) = (Vec::<ReadRow>::new(), 0);
+    'enough: loop {
+        let after = rows.last().map_or((i64::MIN, 0), |row| (row.stored_secs, row.id));
+        let read = store.read(&selection, after, ROWS_PER_READ).await?;
+        let is_all = (read.len() as i64) < ROWS_PER_READ;
+        for row in read {
+            // The whole last second, and whether there is more behind it.
+            if let Some(last) = rows.last().map(|row| row.stored_secs)
+                && count >= limit
+                && row.stored_secs > last
+            {
+                next_from = Some(last + 1);
+                break 'enough;
+            }
+            count += row.records;
+            rows.push(row);
+        }
+        if is_all {
+            break;
         }
     }
-    Ok(Page { count: rows.len(), json: payload(criteria, rows), next_from })
+    let (count, json) = payload(criteria, &rows);
+    Ok(Page { count, json, next_from })
 }
 
-fn payload(criteria: &Criteria, rows: Vec<(i64, i64, String)>) -> String {
+fn payload(criteria: &Criteria, rows: &[ReadRow]) -> (usize, String) {
     let whole = criteria.party.is_none() && criteria.fields.is_empty();
-    let bytes: usize = rows.iter().map(|(_, _, json)| json.len() + 1).sum();
-    let mut text = String::with_capacity(bytes + 16);
+    let bytes: usize = rows.iter().map(|row| row.lines.len() + 1).sum();
+    let (mut count, mut text) = (0, String::with_capacity(bytes + 16));
     text.push_str("{\"records\":[");
-    for (at, (_, _, json)) in rows.iter().enumerate() {
-        if at > 0 {
+    for json in rows.iter().flat_map(|row| row.lines.lines()) {
+        if count > 0 {
             text.push(',');
         }
         if whole {
@@ -117,9 +130,10 @@ fn payload(criteria: &Criteria, rows: Vec<(i64, i64, String)>) -> String {
         } else {
             text.push_str(&reduced(criteria, json));
         }
+        count += 1;
     }
     text.push_str("]}");
-    text
+    (count, text)
 }
 
 fn reduced(criteria: &Criteria, json: &str) -> String {

@@ -7,7 +7,7 @@ use crate::message::{ClientId, RepresentedParty, ServiceId};
 use crate::time::UnixTime;
 
 /// On which side of an exchange this server was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The consumer's.
     Client,

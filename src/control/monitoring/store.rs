@@ -8,10 +8,14 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection, QueryBuilder, Sqlite};
 use thiserror::Error;
 
+use super::row::Own;
+
 /// Rows of one INSERT.
 const ROWS_PER_STATEMENT: usize = 500;
 /// Rows deleted in one go, so that the writer is not held up for long.
-const DELETED_PER_STATEMENT: i64 = 20_000;
+const DELETED_PER_STATEMENT: i64 = 500;
+/// Records in a row, a short text each: what a row costs is shared, and reading one takes bounded memory.
+const RECORDS_PER_ROW: usize = 100;
 
 /// Why records cannot be stored or read.
 #[derive(Debug, Error)]
@@ -27,15 +31,46 @@ pub enum StoreError {
     Closed,
 }
 
-/// A record to be stored, with the parties that records are looked up by.
-#[derive(Debug, Clone)]
+/// Records that are stored together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoredRow {
-    /// Consumer, as a path of percent-encoded segments.
+    /// Their consumer, as a path of percent-encoded segments.
     pub client: Option<String>,
-    /// Provider, likewise.
+    /// Their provider, likewise.
     pub provider: Option<String>,
-    /// The record.
-    pub json: String,
+    /// How many.
+    pub records: usize,
+    /// A JSON object for each, on a line of its own.
+    pub lines: String,
+}
+
+impl StoredRow {
+    /// Adds a record: the JSON object that has the members of both.
+    pub fn push(&mut self, common: &str, own: &Own<'_>) {
+        let Ok(own) = serde_json::to_string(own) else { return };
+        // Neither is ever empty: both have members that are always known.
+        let (Some(common), Some(own)) = (common.strip_suffix('}'), own.strip_prefix('{')) else { return };
+        self.lines.extend([common, ",", own, "\n"]);
+        self.records += 1;
+    }
+
+    /// Nothing more goes into it.
+    pub fn is_full(&self) -> bool {
+        self.records >= RECORDS_PER_ROW
+    }
+}
+
+/// Records as they are read.
+#[derive(Debug)]
+pub struct ReadRow {
+    /// Second of storing.
+    pub stored_secs: i64,
+    /// Number of the first one.
+    pub id: i64,
+    /// How many.
+    pub records: i64,
+    /// A JSON object for each, on a line of its own.
+    pub lines: String,
 }
 
 /// Which records; `None` is any.
@@ -54,6 +89,8 @@ pub struct Selection {
 /// One connection to the database.
 pub struct MonitoringStore {
     connection: SqliteConnection,
+    /// Number of the next record.
+    next: i64,
 }
 
 impl MonitoringStore {
@@ -71,55 +108,60 @@ impl MonitoringStore {
             .disable_statement_logging();
         let mut connection = options.connect().await?;
         migrator().run_direct(&mut connection).await?;
-        Ok(Self { connection })
+        let next = "SELECT id + records FROM operational_record ORDER BY id DESC LIMIT 1";
+        let next: Option<i64> = sqlx::query_scalar(next).fetch_optional(&mut connection).await?;
+        Ok(Self { connection, next: next.unwrap_or(1) })
     }
 
     /// Appends records, all or none, as stored at `stored_secs`.
     pub async fn insert(&mut self, stored_secs: i64, rows: &[StoredRow]) -> Result<(), StoreError> {
+        let mut next = self.next;
         let mut transaction = self.connection.begin().await?;
         for rows in rows.chunks(ROWS_PER_STATEMENT) {
-            let sql = "INSERT INTO operational_record (monitoring_data_ts, client, provider, record) ";
+            let sql = "INSERT INTO operational_record \
+                       (id, monitoring_data_ts, client, provider, records, record) ";
             let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(sql);
             query.push_values(rows, |mut values, row| {
-                values.push_bind(stored_secs);
-                values.push_bind(&row.client).push_bind(&row.provider).push_bind(&row.json);
+                let records = i64::try_from(row.records).unwrap_or(i64::MAX);
+                values.push_bind(next).push_bind(stored_secs);
+                values.push_bind(&row.client).push_bind(&row.provider);
+                values.push_bind(records).push_bind(&row.lines);
+                next = next.saturating_add(records);
             });
             query.build().execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
+        self.next = next;
         Ok(())
     }
 
-    /// Records in the order of storing: second of storing, id, JSON text.
+    /// At most `limit` rows in the order of storing, those behind second and number `after`.
     pub async fn read(
         &mut self,
         selection: &Selection,
-        after_id: i64,
+        after: (i64, i64),
         limit: i64,
-    ) -> Result<Vec<(i64, i64, String)>, StoreError> {
-        let mut query = QueryBuilder::new("SELECT monitoring_data_ts, id, record FROM operational_record");
+    ) -> Result<Vec<ReadRow>, StoreError> {
+        let columns = "SELECT monitoring_data_ts, id, records, record FROM operational_record";
+        let mut query = QueryBuilder::new(columns);
         condition(&mut query, selection);
-        query.push(" AND id > ").push_bind(after_id);
+        query.push(" AND (monitoring_data_ts, id) > (").push_bind(after.0);
+        query.push(", ").push_bind(after.1).push(")");
         query.push(" ORDER BY monitoring_data_ts, id LIMIT ").push_bind(limit);
-        Ok(query.build_query_as().fetch_all(&mut self.connection).await?)
-    }
-
-    /// Is there any?
-    pub async fn has(&mut self, selection: &Selection) -> Result<bool, StoreError> {
-        let mut query = QueryBuilder::new("SELECT EXISTS (SELECT 1 FROM operational_record");
-        condition(&mut query, selection);
-        query.push(")");
-        Ok(query.build_query_scalar().fetch_one(&mut self.connection).await?)
+        let rows: Vec<(i64, i64, i64, String)> =
+            query.build_query_as().fetch_all(&mut self.connection).await?;
+        let named = |(stored_secs, id, records, lines)| ReadRow { stored_secs, id, records, lines };
+        Ok(rows.into_iter().map(named).collect())
     }
 
     /// Deletes what was stored before `oldest_secs`, and the oldest beyond `records_max`.
     pub async fn clean(&mut self, oldest_secs: i64, records_max: u64) -> Result<(), StoreError> {
-        let records_max = i64::try_from(records_max).unwrap_or(i64::MAX);
+        let kept_from = self.next.saturating_sub(i64::try_from(records_max).unwrap_or(i64::MAX));
         let too_old = "DELETE FROM operational_record WHERE id IN (SELECT id FROM operational_record \
                        WHERE monitoring_data_ts < ?1 ORDER BY monitoring_data_ts LIMIT ?2)";
         let too_many = "DELETE FROM operational_record WHERE id IN (SELECT id FROM operational_record \
-                        WHERE id <= (SELECT max(id) FROM operational_record) - ?1 ORDER BY id LIMIT ?2)";
-        for (sql, bound) in [(too_old, oldest_secs), (too_many, records_max)] {
+                        WHERE id + records <= ?1 ORDER BY id LIMIT ?2)";
+        for (sql, bound) in [(too_old, oldest_secs), (too_many, kept_from)] {
             loop {
                 let query = sqlx::query(sql).bind(bound).bind(DELETED_PER_STATEMENT);
                 let deleted = query.execute(&mut self.connection).await?.rows_affected();
@@ -145,7 +187,12 @@ fn condition(query: &mut QueryBuilder<'_, Sqlite>, selection: &Selection) {
 }
 
 fn migrator() -> Migrator {
-    let sql = include_str!("../migrations/monitoring_0001.sql");
-    let migration = Migration::new(1, "monitoring".into(), MigrationType::Simple, sql.into(), false);
-    Migrator { migrations: vec![migration].into(), ..Migrator::DEFAULT }
+    let migration = |version, name: &'static str, sql: &'static str| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into(), false)
+    };
+    let migrations = vec![
+        migration(1, "monitoring", include_str!("../migrations/monitoring_0001.sql")),
+        migration(2, "rows of many records", include_str!("../migrations/monitoring_0002.sql")),
+    ];
+    Migrator { migrations: migrations.into(), ..Migrator::DEFAULT }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::row::Completion;
+use super::completion::Completion;
 use super::store::StoredRow;
 use super::*;
 use crate::message::{ClientId, RepresentedParty, ServiceId};
@@ -74,18 +74,55 @@ fn registry() -> Registry {
     Registry::new(vec![client], 1).unwrap()
 }
 
-fn told(record: &OperationalRecord) -> Value {
+fn rows(records: &[OperationalRecord]) -> Vec<StoredRow> {
     let (server, global_conf, registry) =
         (SecurityServerId::new("LAB", "GOV", "1", "ss").unwrap(), GlobalConf::default(), registry());
-    let mut completion = Completion {
+    let completion = Completion {
         server: &server,
         version: "7.8.0",
         internal_ip: "10.1.1.1",
         global_conf: &global_conf,
         registry: &registry,
-        by_certificate: Default::default(),
     };
-    serde_json::from_str(&completion.json(record, 77)).unwrap()
+    completion.rows(records, 77)
+}
+
+fn told(record: &OperationalRecord) -> Value {
+    let rows = rows(std::slice::from_ref(record));
+    let [row] = rows.as_slice() else { panic!("{rows:?}") };
+    assert_eq!(row.records, 1);
+    serde_json::from_str(&row.lines).unwrap()
+}
+
+#[test]
+fn records_of_the_same_parties_share_a_row_up_to_its_bound() {
+    let mut records = vec![record(Role::Client); 250];
+    records[7].client = Some(client("300"));
+    records[8].service = None;
+    for (at, record) in records.iter_mut().enumerate() {
+        record.message_id = Some(format!("{at}\n"));
+    }
+    let mut rows = rows(&records);
+    rows.sort_by_key(|row| (row.client.clone(), row.provider.clone(), std::cmp::Reverse(row.records)));
+    let told: Vec<_> =
+        rows.iter().map(|row| (row.client.as_deref(), row.provider.as_deref(), row.records)).collect();
+    let (one, other, third) = (Some("LAB/GOV/100/sub"), Some("LAB/GOV/200/sub"), Some("LAB/GOV/300/sub"));
+    assert_eq!(
+        told,
+        [(one, None, 1), (one, other, 100), (one, other, 100), (one, other, 48), (third, other, 1),]
+    );
+    let mut ids: Vec<usize> = Vec::new();
+    for row in &rows {
+        assert_eq!(row.lines.lines().count(), row.records);
+        for line in row.lines.lines() {
+            let record: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(record["clientMemberCode"].as_str(), row.client.as_deref().unwrap().split('/').nth(2));
+            assert_eq!(record.get("serviceCode").is_some(), row.provider.is_some());
+            ids.push(record["messageId"].as_str().unwrap().trim_end().parse().unwrap());
+        }
+    }
+    ids.sort_unstable();
+    assert_eq!(ids, (0..250).collect::<Vec<_>>());
 }
 
 #[test]
@@ -175,7 +212,13 @@ fn criteria(from: i64, to: i64) -> Criteria {
 
 fn row(client: &str, provider: &str, id: u32) -> StoredRow {
     let json = json!({"monitoringDataTs": 1, "securityServerInternalIp": "i", "messageId": id}).to_string();
-    StoredRow { client: Some(client.into()), provider: Some(provider.into()), json }
+    StoredRow { client: Some(client.into()), provider: Some(provider.into()), records: 1, lines: json + "\n" }
+}
+
+/// A row of several records.
+fn joined(rows: &[StoredRow]) -> StoredRow {
+    let lines = rows.iter().map(|row| row.lines.as_str()).collect();
+    StoredRow { records: rows.len(), lines, ..rows[0].clone() }
 }
 
 fn ids(page: &Page) -> Vec<u64> {
@@ -258,6 +301,70 @@ async fn records_are_kept_for_a_bounded_time_and_in_a_bounded_number() {
     assert_eq!(ids(&page), [4, 5, 6, 7, 8, 9]);
     store.clean(4, 2).await.unwrap();
     assert_eq!(ids(&query::answer(&left, &criteria(0, 500), now).await.unwrap()), [8, 9]);
+}
+
+#[tokio::test]
+async fn rows_of_many_records_are_paged_by_seconds_and_bounded_by_their_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path());
+    let mut store = MonitoringStore::open(&settings.database).await.unwrap();
+    let of = |ids: std::ops::Range<u32>| joined(&ids.map(|id| row("a", "b", id)).collect::<Vec<_>>());
+    store.insert(100, &[of(0..2), of(2..3)]).await.unwrap();
+    drop(store);
+    // Numbers go on where they ended, whoever opens the database next.
+    let mut store = MonitoringStore::open(&settings.database).await.unwrap();
+    store.insert(101, &[of(3..5), of(5..8)]).await.unwrap();
+    store.insert(102, &[of(8..10)]).await.unwrap();
+    let now = UnixTime::from_secs(1000);
+    let answer = async |from| query::answer(&settings, &criteria(from, 500), now).await.unwrap();
+    let page = answer(0).await;
+    assert_eq!((ids(&page), page.next_from), (vec![0, 1, 2], Some(101)));
+    let page = answer(101).await;
+    assert_eq!((ids(&page), page.next_from), (vec![3, 4, 5, 6, 7], Some(102)));
+    let page = answer(102).await;
+    assert_eq!((ids(&page), page.next_from), (vec![8, 9], None));
+
+    store.clean(0, 6).await.unwrap();
+    let all = config::Monitoring { payload_records_max: 100, ..settings.clone() };
+    let left = async || ids(&query::answer(&all, &criteria(0, 500), now).await.unwrap());
+    assert_eq!(left().await, [3, 4, 5, 6, 7, 8, 9], "a row goes when all of it is beyond the bound");
+    store.clean(0, 5).await.unwrap();
+    assert_eq!(left().await, [5, 6, 7, 8, 9]);
+}
+
+#[tokio::test]
+async fn more_rows_than_are_read_at_once_are_all_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = config::Monitoring { payload_records_max: 1000, ..settings(folder.path()) };
+    let mut store = MonitoringStore::open(&settings.database).await.unwrap();
+    for second in 0..3 {
+        let rows: Vec<StoredRow> = (0..64).map(|id| row("a", "b", 64 * second + id)).collect();
+        store.insert(i64::from(second), &rows).await.unwrap();
+    }
+    let page = query::answer(&settings, &criteria(0, 500), UnixTime::from_secs(1000)).await.unwrap();
+    assert_eq!((ids(&page), page.next_from), ((0..192).collect(), None));
+}
+
+#[tokio::test]
+async fn records_of_a_version_that_stored_each_in_a_row_are_still_told() {
+    use sqlx::Connection as _;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path());
+    drop(MonitoringStore::open(&settings.database).await.unwrap());
+    let url = format!("sqlite://{}", settings.database.display());
+    let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    for sql in [
+        "ALTER TABLE operational_record DROP COLUMN records",
+        "DELETE FROM _sqlx_migrations WHERE version = 2",
+        "INSERT INTO operational_record VALUES (1, 100, 'a', 'b', '{\"messageId\":1}'), (2, 100, 'a', 'b', '{\"messageId\":2}')",
+    ] {
+        sqlx::query(sql).execute(&mut database).await.unwrap();
+    }
+    database.close().await.unwrap();
+    let mut store = MonitoringStore::open(&settings.database).await.unwrap();
+    store.insert(100, &[row("a", "b", 3)]).await.unwrap();
+    let page = query::answer(&settings, &criteria(0, 500), UnixTime::from_secs(1000)).await.unwrap();
+    assert_eq!(ids(&page), [1, 2, 3]);
 }
 
 #[test]
