@@ -39,7 +39,9 @@ pub struct Plan {
     pub to: f64,
     /// With [`Pattern::Callers`].
     pub callers: usize,
-    /// Length.
+    /// Time at the beginning that counts for no rate and no latency.
+    pub settle: Duration,
+    /// Length, with it.
     pub length: Duration,
 }
 
@@ -55,14 +57,16 @@ impl Plan {
             from,
             to: phase.to_rate.unwrap_or(from),
             callers: phase.callers,
+            settle: phase.settle(),
             length: phase.length(),
         }
     }
 
     /// Of a step of a sweep.
     pub fn step(sweep: &Sweep, rate: f64) -> Self {
-        let length = Duration::from_secs_f64(sweep.step_seconds);
-        Self { pattern: Pattern::Poisson, from: rate, to: rate, callers: 0, length }
+        let settle = Duration::from_secs_f64(sweep.settle_seconds);
+        let length = settle + Duration::from_secs_f64(sweep.step_seconds);
+        Self { pattern: Pattern::Poisson, from: rate, to: rate, callers: 0, settle, length }
     }
 
     /// Messages per second that are meant to be sent, in the mean; callers send as they can.
@@ -174,7 +178,7 @@ async fn phase(state: &Rc<State>, plan: Plan) -> Figures {
     let classes = state.messages.sizes().classes().len();
     let running = Rc::new(Running {
         started: Instant::now(),
-        recorder: RefCell::new(Recorder::new(plan.length, classes)),
+        recorder: RefCell::new(Recorder::new(plan.settle, plan.length, classes)),
     });
     match plan.pattern {
         Pattern::Callers => callers(state, &running, &plan).await,
@@ -184,7 +188,7 @@ async fn phase(state: &Rc<State>, plan: Plan) -> Figures {
         state.changed.notified().await;
     }
     let elapsed = running.started.elapsed();
-    let empty = Recorder::new(plan.length, classes);
+    let empty = Recorder::new(plan.settle, plan.length, classes);
     running.recorder.replace(empty).finish(elapsed)
 }
 
@@ -235,7 +239,8 @@ async fn callers(state: &Rc<State>, running: &Rc<Running>, plan: &Plan) {
 async fn one(state: &Rc<State>, running: &Running, intended: Instant) {
     let class = state.messages.sizes().pick(&mut state.seed.borrow_mut());
     let index = state.outcomes.borrow_mut().begin(class);
-    running.recorder.borrow_mut().sent(intended.elapsed());
+    let due = intended.saturating_duration_since(running.started);
+    running.recorder.borrow_mut().sent(due, intended.elapsed());
     state.live.sent.fetch_add(1, Ordering::Relaxed);
     let limit = Duration::from_millis(state.load.answer_timeout_ms);
     let answered = match tokio::time::timeout(limit, exchange(state, index, class)).await {

@@ -200,7 +200,14 @@ impl<'a> Relayed<'a> {
 
     async fn whole(mut self, knee: Option<f64>) -> Result<NullColumn, String> {
         (self.say)("the null column: the same load through relays that neither sign nor log");
-        let callers = Plan { pattern: Pattern::Callers, from: 0.0, to: 0.0, callers: 4, length: WARM_UP };
+        let callers = Plan {
+            pattern: Pattern::Callers,
+            from: 0.0,
+            to: 0.0,
+            callers: 4,
+            settle: Duration::ZERO,
+            length: WARM_UP,
+        };
         self.phase("warm-up", &callers, false).await?;
         let mut found = None;
         if let Some(sweep) = &self.scenario.sweep {
@@ -218,7 +225,8 @@ impl<'a> Relayed<'a> {
         }
         for phase in self.scenario.phases.iter().filter(|phase| phase.measured) {
             let mut plan = Plan::of(phase, knee);
-            plan.length = plan.length.min(Duration::from_secs_f64(self.scenario.null.seconds_max));
+            plan.length =
+                plan.length.min(plan.settle + Duration::from_secs_f64(self.scenario.null.seconds_max));
             (self.say)(&format!("null: {} for {} s", phase.name, plan.length.as_secs_f64()));
             self.phase(&phase.name, &plan, true).await?;
         }

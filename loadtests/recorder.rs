@@ -102,6 +102,7 @@ pub struct Slice {
 
 /// Records a phase.
 pub struct Recorder {
+    settle: Duration,
     length: Duration,
     all: Histogram<u64>,
     classes: Vec<Histogram<u64>>,
@@ -111,7 +112,8 @@ pub struct Recorder {
     slices: Vec<Slice>,
     counts: BTreeMap<&'static str, u64>,
     reasons: BTreeMap<String, u64>,
-    in_time: u64,
+    due_in_time: u64,
+    right_in_time: u64,
 }
 
 fn histogram() -> Histogram<u64> {
@@ -120,9 +122,11 @@ fn histogram() -> Histogram<u64> {
 }
 
 impl Recorder {
-    /// A recorder for a phase of this length, with so many classes of sizes.
-    pub fn new(length: Duration, classes: usize) -> Self {
+    /// A recorder for a phase of this length, with so many classes of sizes. What was due before the end of `settle`
+    /// counts, but neither for rates nor for latencies.
+    pub fn new(settle: Duration, length: Duration, classes: usize) -> Self {
         Self {
+            settle,
             length,
             all: histogram(),
             classes: (0..classes).map(|_| histogram()).collect(),
@@ -132,13 +136,15 @@ impl Recorder {
             slices: Vec::new(),
             counts: BTreeMap::new(),
             reasons: BTreeMap::new(),
-            in_time: 0,
+            due_in_time: 0,
+            right_in_time: 0,
         }
     }
 
-    /// A message was sent so long after it was meant to be.
-    pub fn sent(&mut self, lag: Duration) {
+    /// A message was sent that was due so long after the phase began, so long after that.
+    pub fn sent(&mut self, due: Duration, lag: Duration) {
         self.count("sent");
+        self.due_in_time += u64::from(due >= self.settle);
         if lag > LATE {
             self.count("late");
         }
@@ -160,11 +166,13 @@ impl Recorder {
             return;
         }
         self.count("right");
-        self.in_time += u64::from(at <= self.length);
+        self.right_in_time += u64::from(at > self.settle && at <= self.length);
         let us = took.as_micros() as u64;
-        for histogram in
-            [Some(&mut self.all), self.classes.get_mut(usize::from(class)), Some(&mut self.slice)]
-        {
+        self.slice.saturating_record(us);
+        if at.saturating_sub(took) < self.settle {
+            return;
+        }
+        for histogram in [Some(&mut self.all), self.classes.get_mut(usize::from(class))] {
             histogram.into_iter().for_each(|histogram| histogram.saturating_record(us));
         }
     }
@@ -199,6 +207,9 @@ impl Recorder {
             let quantile = 1.0 - 10_f64.powf(-f64::from(step) / 50.0);
             (quantile, milliseconds(self.all.value_at_quantile(quantile)))
         });
+        let per_second = |messages: u64| {
+            messages as f64 / (self.length.min(elapsed).saturating_sub(self.settle)).as_secs_f64().max(1e-9)
+        };
         Figures {
             sent: count("sent"),
             late: count("late"),
@@ -206,7 +217,8 @@ impl Recorder {
             refused: count("refused"),
             failed: count("failed"),
             wrong: count("wrong"),
-            achieved_per_second: self.in_time as f64 / self.length.min(elapsed).as_secs_f64().max(1e-9),
+            due_per_second: per_second(self.due_in_time),
+            achieved_per_second: per_second(self.right_in_time),
             latency_ms: latency(&self.all),
             by_class: self.classes.iter().map(latency).collect(),
             quantiles: quantiles.collect(),
@@ -231,6 +243,9 @@ pub struct Figures {
     pub failed: u64,
     /// Wrong answers.
     pub wrong: u64,
+    /// Messages that were due, and sent, per second.
+    #[serde(skip)]
+    pub due_per_second: f64,
     /// Right answers per second, within the phase.
     pub achieved_per_second: f64,
     /// From the intended time of sending to the last byte of right answers.
@@ -289,17 +304,35 @@ mod tests {
 
     #[test]
     fn latencies_count_from_the_intended_time_and_errors_have_none() {
-        let mut recorder = Recorder::new(Duration::from_secs(1), 1);
+        let mut recorder = Recorder::new(Duration::ZERO, Duration::from_secs(1), 1);
         for step in 1..=100 {
-            recorder.sent(Duration::from_millis(step % 10));
             let at = Duration::from_millis(step * 10);
+            recorder.sent(at, Duration::from_millis(step % 10));
             recorder.ended(at, 0, Outcome::Right, Duration::from_millis(step), "");
         }
         recorder.ended(Duration::from_secs(2), 0, Outcome::Failed, Duration::from_secs(1), "no answer");
         let figures = recorder.finish(Duration::from_secs(2));
         assert_eq!((figures.right, figures.failed, figures.late), (100, 1, 40));
         assert!((49.0..52.0).contains(&figures.latency_ms.p50), "{:?}", figures.latency_ms);
-        assert_eq!(figures.achieved_per_second, 100.0);
+        assert_eq!((figures.due_per_second, figures.achieved_per_second), (100.0, 100.0));
         assert_eq!(figures.slices.first().unwrap().per_second, 98.0);
+    }
+
+    #[test]
+    fn what_was_due_while_it_settled_counts_for_no_rate_and_no_latency() {
+        let mut recorder = Recorder::new(Duration::from_secs(1), Duration::from_secs(3), 1);
+        // Ten a second: for a second each takes one, afterwards a tenth of one.
+        for step in 0..30 {
+            let due = Duration::from_millis(step * 100);
+            let took = Duration::from_millis(if step < 10 { 1000 } else { 100 });
+            recorder.sent(due, Duration::ZERO);
+            recorder.ended(due + took, 0, Outcome::Right, took, "");
+        }
+        let figures = recorder.finish(Duration::from_secs(3));
+        assert_eq!((figures.sent, figures.right, figures.latency_ms.count), (30, 30, 20));
+        assert!(figures.latency_ms.max < 101.0, "{:?}", figures.latency_ms);
+        assert_eq!(figures.due_per_second, 10.0);
+        // Those of the first second came in the second one, too.
+        assert_eq!(figures.achieved_per_second, 14.5);
     }
 }

@@ -186,7 +186,7 @@ impl<'a> Run<'a> {
         const MARGIN: Duration = Duration::from_millis(400);
         let Some(system) = &self.system else { return Ok(()) };
         let servers: Option<Vec<u32>> = system.ecosystem().servers().iter().map(|s| s.id()).collect();
-        plan.length = plan.length.min(LENGTH);
+        (plan.settle, plan.length) = (Duration::ZERO, plan.length.min(LENGTH));
         let Some(servers) = servers else { return Ok(()) };
         let Some(counting) = Counting::start(&servers, plan.length + 2 * MARGIN) else { return Ok(()) };
         tokio::time::sleep(MARGIN).await;

@@ -111,6 +111,9 @@ pub struct Phase {
     /// With `callers`: how many.
     #[serde(default = "one_usize")]
     pub callers: usize,
+    /// Before it: its load, while connections for it are made, which counts for no rate and no latency.
+    #[serde(default)]
+    pub settle_seconds: f64,
     /// Length.
     pub seconds: f64,
     /// Part of the figures, or only to warm up?
@@ -128,6 +131,8 @@ pub struct Sweep {
     pub factor: f64,
     /// Steps between the last good and the first bad rate.
     pub halvings: u32,
+    /// Before each step: its load, while connections for it are made, which is not judged.
+    pub settle_seconds: f64,
     /// Length of a step.
     pub step_seconds: f64,
     /// A step is good when at least this share of the offered rate is answered …
@@ -142,6 +147,7 @@ impl Default for Sweep {
             from: 500.0,
             factor: 1.4,
             halvings: 3,
+            settle_seconds: 2.0,
             step_seconds: 5.0,
             achieved_min: 0.97,
             p99_max_ms: 250.0,
@@ -186,10 +192,12 @@ impl Scenario {
         for phase in &mut scenario.phases {
             phase.rate *= args.scale;
             phase.to_rate = phase.to_rate.map(|rate| rate * args.scale);
+            phase.settle_seconds *= args.stretch;
             phase.seconds *= args.stretch;
         }
         if let Some(sweep) = &mut scenario.sweep {
             sweep.from *= args.scale;
+            sweep.settle_seconds *= args.stretch;
             sweep.step_seconds *= args.stretch;
         }
         scenario.events = scenario.events.iter().flat_map(Event::repeated).collect();
@@ -217,9 +225,17 @@ impl Scenario {
             if phase.arrivals != Pattern::Callers && !scheduled {
                 return Err(format!("phase \"{}\" has no rate", phase.name));
             }
-            if phase.seconds.is_nan() || phase.seconds <= 0.0 {
+            if !is_length(phase.seconds) {
                 return Err(format!("phase \"{}\" has no length", phase.name));
             }
+            if !(0.0..=SECONDS_MAX).contains(&phase.settle_seconds) {
+                return Err(format!("settle_seconds of phase \"{}\" is no time", phase.name));
+            }
+        }
+        if let Some(sweep) = &self.sweep
+            && !(is_length(sweep.step_seconds) && (0.0..=SECONDS_MAX).contains(&sweep.settle_seconds))
+        {
+            return Err("step_seconds or settle_seconds of [sweep] is no time".to_owned());
         }
         if self.phases.is_empty() && self.sweep.is_none() {
             return Err("nothing is sent: there is neither a phase nor a sweep".to_owned());
@@ -228,10 +244,22 @@ impl Scenario {
     }
 }
 
+/// A year: what is longer is a slip.
+const SECONDS_MAX: f64 = 366.0 * 86_400.0;
+
+fn is_length(seconds: f64) -> bool {
+    seconds > 0.0 && seconds <= SECONDS_MAX
+}
+
 impl Phase {
-    /// Length.
+    /// Time before it that counts for no rate and no latency.
+    pub fn settle(&self) -> Duration {
+        Duration::from_secs_f64(self.settle_seconds)
+    }
+
+    /// Length, with that.
     pub fn length(&self) -> Duration {
-        Duration::from_secs_f64(self.seconds)
+        self.settle() + Duration::from_secs_f64(self.seconds)
     }
 }
 
@@ -284,5 +312,20 @@ mod tests {
         let soap: Scenario = toml::from_str(soap).unwrap();
         assert!(soap.check().unwrap_err().contains("kind = \"rest\""));
         assert!(of("servers = 1").check().unwrap_err().contains("2 to 9"));
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_refused() {
+        for times in ["step_seconds = 0", "step_seconds = inf", "settle_seconds = -1", "settle_seconds = nan"]
+        {
+            let sweep: Scenario = toml::from_str(&format!("name = \"a\"\n[sweep]\n{times}\n")).unwrap();
+            assert!(sweep.check().unwrap_err().contains("is no time"), "{times}");
+        }
+        for times in ["seconds = -1", "seconds = nan", "seconds = 1\nsettle_seconds = -1", "seconds = 1e300"]
+        {
+            let phase = format!("name = \"a\"\n[[phase]]\nname = \"p\"\nrate = 1\n{times}\n");
+            let phase: Scenario = toml::from_str(&phase).unwrap();
+            assert!(phase.check().is_err(), "{times}");
+        }
     }
 }

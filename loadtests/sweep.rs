@@ -5,9 +5,8 @@ use crate::scenario::Sweep;
 
 /// Was this rate followed for the whole step? The second value counts messages without a right answer.
 pub fn follows(sweep: &Sweep, figures: &Figures) -> (bool, u64) {
-    let offered = figures.sent as f64 / sweep.step_seconds;
     let errors = figures.refused + figures.failed + figures.wrong;
-    let follows = figures.achieved_per_second >= offered * sweep.achieved_min
+    let follows = figures.achieved_per_second >= figures.due_per_second * sweep.achieved_min
         && figures.latency_ms.p99 <= sweep.p99_max_ms
         && errors == 0;
     (follows, errors)
