@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::gpg::Encrypting;
 use crate::config::{Grouping, Log};
@@ -80,13 +80,10 @@ impl Encryption {
     /// What of the keys is not as it should be, each a line.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        let mut look = |arguments: &[&str], problem: String| {
-            let mut command = self.gpg();
-            match command.args(arguments).stdin(Stdio::null()).output() {
-                Ok(output) if output.status.success() && !output.stdout.is_empty() => {}
-                Ok(_) => problems.push(problem),
-                Err(error) => problems.push(format!("gpg cannot be started: {error}")),
-            }
+        let mut look = |arguments: &[&str], problem: String| match self.lists(arguments) {
+            Ok(true) => {}
+            Ok(false) => problems.push(problem),
+            Err(error) => problems.push(format!("{problem}: {error}")),
         };
         let home = self.home.display();
         look(&["--list-secret-keys"], format!("{home} has no key of its own, which signs archives"));
@@ -97,6 +94,14 @@ impl Encryption {
             );
         }
         problems
+    }
+
+    // Within the time that an archive's end may take: a keyring may be locked, or on a disk that does not answer.
+    fn lists(&self, arguments: &[&str]) -> io::Result<bool> {
+        let (mut command, output) = (self.gpg(), tempfile::tempfile()?);
+        command.args(arguments);
+        Encrypting::start(command, output.try_clone()?)?.finish()?;
+        Ok(output.metadata()?.len() > 0)
     }
 
     fn gpg(&self) -> Command {

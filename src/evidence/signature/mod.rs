@@ -4,6 +4,7 @@ mod batch;
 mod cache;
 mod document;
 mod names;
+mod parts;
 mod properties;
 mod template;
 mod verify;
