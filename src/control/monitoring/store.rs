@@ -89,8 +89,6 @@ pub struct Selection {
 /// One connection to the database.
 pub struct MonitoringStore {
     connection: SqliteConnection,
-    /// Number of the next record.
-    next: i64,
 }
 
 impl MonitoringStore {
@@ -108,15 +106,14 @@ impl MonitoringStore {
             .disable_statement_logging();
         let mut connection = options.connect().await?;
         migrator().run_direct(&mut connection).await?;
-        let next = "SELECT id + records FROM operational_record ORDER BY id DESC LIMIT 1";
-        let next: Option<i64> = sqlx::query_scalar(next).fetch_optional(&mut connection).await?;
-        Ok(Self { connection, next: next.unwrap_or(1) })
+        Ok(Self { connection })
     }
 
     /// Appends records, all or none, as stored at `stored_secs`.
     pub async fn insert(&mut self, stored_secs: i64, rows: &[StoredRow]) -> Result<(), StoreError> {
-        let mut next = self.next;
-        let mut transaction = self.connection.begin().await?;
+        // While a server is upgraded, its predecessor stores its last ones, too: nobody else writes from here on.
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut next = next_number(&mut transaction).await?;
         for rows in rows.chunks(ROWS_PER_STATEMENT) {
             let sql = "INSERT INTO operational_record \
                        (id, monitoring_data_ts, client, provider, records, record) ";
@@ -131,7 +128,6 @@ impl MonitoringStore {
             query.build().execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
-        self.next = next;
         Ok(())
     }
 
@@ -156,7 +152,8 @@ impl MonitoringStore {
 
     /// Deletes what was stored before `oldest_secs`, and the oldest beyond `records_max`.
     pub async fn clean(&mut self, oldest_secs: i64, records_max: u64) -> Result<(), StoreError> {
-        let kept_from = self.next.saturating_sub(i64::try_from(records_max).unwrap_or(i64::MAX));
+        let next = next_number(&mut self.connection).await?;
+        let kept_from = next.saturating_sub(i64::try_from(records_max).unwrap_or(i64::MAX));
         let too_old = "DELETE FROM operational_record WHERE id IN (SELECT id FROM operational_record \
                        WHERE monitoring_data_ts < ?1 ORDER BY monitoring_data_ts LIMIT ?2)";
         let too_many = "DELETE FROM operational_record WHERE id IN (SELECT id FROM operational_record \
@@ -172,6 +169,13 @@ impl MonitoringStore {
         }
         Ok(())
     }
+}
+
+/// Number of the next record.
+async fn next_number(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
+    let sql = "SELECT id + records FROM operational_record ORDER BY id DESC LIMIT 1";
+    let next: Option<i64> = sqlx::query_scalar(sql).fetch_optional(connection).await?;
+    Ok(next.unwrap_or(1))
 }
 
 fn condition(query: &mut QueryBuilder<'_, Sqlite>, selection: &Selection) {

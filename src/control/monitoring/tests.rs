@@ -310,10 +310,10 @@ async fn rows_of_many_records_are_paged_by_seconds_and_bounded_by_their_records(
     let mut store = MonitoringStore::open(&settings.database).await.unwrap();
     let of = |ids: std::ops::Range<u32>| joined(&ids.map(|id| row("a", "b", id)).collect::<Vec<_>>());
     store.insert(100, &[of(0..2), of(2..3)]).await.unwrap();
-    drop(store);
-    // Numbers go on where they ended, whoever opens the database next.
-    let mut store = MonitoringStore::open(&settings.database).await.unwrap();
-    store.insert(101, &[of(3..5), of(5..8)]).await.unwrap();
+    // Numbers go on where they ended, whoever stores: in an upgrade two processes do.
+    let mut successor = MonitoringStore::open(&settings.database).await.unwrap();
+    store.insert(101, &[of(3..5)]).await.unwrap();
+    successor.insert(101, &[of(5..8)]).await.unwrap();
     store.insert(102, &[of(8..10)]).await.unwrap();
     let now = UnixTime::from_secs(1000);
     let answer = async |from| query::answer(&settings, &criteria(from, 500), now).await.unwrap();
