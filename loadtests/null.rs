@@ -18,7 +18,7 @@ use crate::relay::{Ends, Pair, program};
 use crate::report::{PhaseReport, round};
 use crate::run::told;
 use crate::scenario::Scenario;
-use crate::sweep::{Search, follows};
+use crate::sweep::{Search, followed, follows};
 use crate::system::System;
 
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -218,7 +218,7 @@ impl<'a> Relayed<'a> {
                     self.phase(&format!("step {rate:.0}/s"), &Plan::step(sweep, rate), false).await?;
                 let (follows, errors) = follows(sweep, &figures);
                 (self.say)(&told(rate, &figures, errors, follows));
-                search.tried(follows, figures.achieved_per_second);
+                search.tried(follows, followed(&figures));
             }
             (self.say)(&format!("the relays' knee is at {:.0}/s", search.best()));
             found = Some(round(search.best()));

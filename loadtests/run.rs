@@ -20,7 +20,7 @@ use crate::proof;
 use crate::recorder::{Figures, Live};
 use crate::report::{PhaseReport, Report};
 use crate::scenario::{Event, Phase, Scenario, Sweep};
-use crate::sweep::{Search, follows};
+use crate::sweep::{Search, followed, follows};
 use crate::system::{System, foreign_target};
 
 /// Runs a scenario.
@@ -250,7 +250,7 @@ impl<'a> Run<'a> {
         let plan = Plan::step(sweep, rate);
         let before = self.now().await;
         let figures = self.generator.run(plan.clone()).await?;
-        let achieved = figures.achieved_per_second;
+        let achieved = followed(&figures);
         let (follows, errors) = follows(sweep, &figures);
         (self.say)(&told(rate, &figures, errors, follows));
         let name = format!("{name} {rate:.0}/s");

@@ -131,7 +131,7 @@ pub struct Sweep {
     pub factor: f64,
     /// Steps between the last good and the first bad rate.
     pub halvings: u32,
-    /// Before each step: its load, while connections for it are made, which is not judged.
+    /// Before each step: its load, while connections for it are made, which counts for no rate and no latency.
     pub settle_seconds: f64,
     /// Length of a step.
     pub step_seconds: f64,

@@ -12,6 +12,11 @@ pub fn follows(sweep: &Sweep, figures: &Figures) -> (bool, u64) {
     (follows, errors)
 }
 
+/// The rate that was answered: what came late from the time before the step is none of it.
+pub fn followed(figures: &Figures) -> f64 {
+    figures.achieved_per_second.min(figures.due_per_second)
+}
+
 /// Which rate is tried next.
 #[derive(Debug, Clone)]
 pub struct Search {

@@ -333,7 +333,7 @@ impl ClientConnection {
         };
         let Some(pool) = self.pool.upgrade() else { return };
         if fit && self.connection.input.is_empty() && self.connection.end().is_none() {
-            pool.put(self.key, self.connection);
+            pool.put(self.key, self.connection, matches!(self.state, State::Body { .. }));
         } else if !self.reused {
             // One that has served before is closed by a peer that restarts, or has had it open for long enough.
             pool.closes(&self.key);

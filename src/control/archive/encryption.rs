@@ -79,29 +79,36 @@ impl Encryption {
 
     /// What of the keys is not as it should be, each a line.
     pub fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        let mut look = |arguments: &[&str], problem: String| match self.lists(arguments) {
-            Ok(true) => {}
-            Ok(false) => problems.push(problem),
-            Err(error) => problems.push(format!("{problem}: {error}")),
-        };
         let home = self.home.display();
-        look(&["--list-secret-keys"], format!("{home} has no key of its own, which signs archives"));
-        for key in self.keys() {
-            look(
-                &["--list-keys", &key],
-                format!("{home} has no key {key}, which archives are encrypted for"),
-            );
+        let own = (
+            vec!["--list-secret-keys".to_owned()],
+            format!("{home} has no key of its own, which signs archives"),
+        );
+        let others = self.keys().into_iter().map(|key| {
+            let problem = format!("{home} has no key {key}, which archives are encrypted for");
+            (vec!["--list-keys".to_owned(), key], problem)
+        });
+        let mut problems = Vec::new();
+        for (arguments, problem) in std::iter::once(own).chain(others) {
+            match self.lists(&arguments) {
+                Ok(true) => {}
+                Ok(false) => problems.push(problem),
+                // What hinders it hinders it for the others, too.
+                Err(error) => {
+                    problems.push(format!("keys in {home} cannot be looked at: {error}"));
+                    break;
+                }
+            }
         }
         problems
     }
 
     // Within the time that an archive's end may take: a keyring may be locked, or on a disk that does not answer.
-    fn lists(&self, arguments: &[&str]) -> io::Result<bool> {
+    fn lists(&self, arguments: &[String]) -> io::Result<bool> {
         let (mut command, output) = (self.gpg(), tempfile::tempfile()?);
         command.args(arguments);
-        Encrypting::start(command, output.try_clone()?)?.finish()?;
-        Ok(output.metadata()?.len() > 0)
+        let known = Encrypting::start(command, output.try_clone()?)?.succeeds()?;
+        Ok(known && output.metadata()?.len() > 0)
     }
 
     fn gpg(&self) -> Command {

@@ -44,12 +44,21 @@ impl Encrypting {
         self.end()
     }
 
+    /// Ends the input and waits for the end: was it a good one?
+    pub fn succeeds(mut self) -> io::Result<bool> {
+        self.wait_for_end()
+    }
+
     fn end(&mut self) -> io::Result<()> {
+        if self.wait_for_end()? { Ok(()) } else { Err(self.failure()) }
+    }
+
+    fn wait_for_end(&mut self) -> io::Result<bool> {
         drop(self.input.take());
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {
-                return if status.success() { Ok(()) } else { Err(self.failure()) };
+                return Ok(status.success());
             }
             if begun.elapsed() > STILL_LONGEST {
                 return Err(io::Error::other("gpg does not come to an end"));

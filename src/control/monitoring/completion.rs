@@ -82,6 +82,7 @@ impl Completion<'_> {
             of_parties.row.push(&of_parties.common, &self.own(record));
         }
         rows.extend(open.into_values().map(|open| open.row));
+        rows.retain(|row| row.records > 0);
         rows
     }
 

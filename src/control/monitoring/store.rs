@@ -140,7 +140,9 @@ impl MonitoringStore {
     ) -> Result<Vec<ReadRow>, StoreError> {
         let columns = "SELECT monitoring_data_ts, id, records, record FROM operational_record";
         let mut query = QueryBuilder::new(columns);
-        condition(&mut query, selection);
+        // The index is searched by the first second.
+        let selection = Selection { from: selection.from.max(after.0), ..selection.clone() };
+        condition(&mut query, &selection);
         query.push(" AND (monitoring_data_ts, id) > (").push_bind(after.0);
         query.push(", ").push_bind(after.1).push(")");
         query.push(" ORDER BY monitoring_data_ts, id LIMIT ").push_bind(limit);
@@ -157,7 +159,7 @@ impl MonitoringStore {
         let too_old = "DELETE FROM operational_record WHERE id IN (SELECT id FROM operational_record \
                        WHERE monitoring_data_ts < ?1 ORDER BY monitoring_data_ts LIMIT ?2)";
         let too_many = "DELETE FROM operational_record WHERE id IN (SELECT id FROM operational_record \
-                        WHERE id + records <= ?1 ORDER BY id LIMIT ?2)";
+                        WHERE id < ?1 AND id + records <= ?1 ORDER BY id LIMIT ?2)";
         for (sql, bound) in [(too_old, oldest_secs), (too_many, kept_from)] {
             loop {
                 let query = sqlx::query(sql).bind(bound).bind(DELETED_PER_STATEMENT);
@@ -173,7 +175,7 @@ impl MonitoringStore {
 
 /// Number of the next record.
 async fn next_number(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
-    let sql = "SELECT id + records FROM operational_record ORDER BY id DESC LIMIT 1";
+    let sql = "SELECT id + max(records, 1) FROM operational_record ORDER BY id DESC LIMIT 1";
     let next: Option<i64> = sqlx::query_scalar(sql).fetch_optional(connection).await?;
     Ok(next.unwrap_or(1))
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::super::client::{ClientConnection, Target};
 use super::super::connection::Connection;
 use super::super::error::HttpError;
-use super::route::{Handed, Route};
+use super::route::{CONNECT_LONGEST, Handed, Route};
 use super::{Key, MADE, PoolOptions};
 
 /// The idle connections, and who waits for one.
@@ -28,16 +28,16 @@ impl Idle {
         Self { options, routes: RefCell::default(), sweeping: Cell::new(false) }
     }
 
-    /// Hands a connection to the first one who waits for it, or keeps it.
-    pub(in crate::worker) fn put(self: &Rc<Self>, key: Key, connection: Connection) {
+    /// Hands a connection to the first one who waits for it, or keeps it. Has it served an exchange?
+    pub(in crate::worker) fn put(self: &Rc<Self>, key: Key, connection: Connection, served: bool) {
         let mut routes = self.routes.borrow_mut();
         let route = match routes.get_mut(&key) {
             Some(route) => route,
             None => routes.entry(key.clone()).or_default(),
         };
-        route.closes = false;
+        route.closes &= !served;
         let connection = ClientConnection::new(connection, key, Rc::downgrade(self), true);
-        let Some(Ok(connection)) = route.hand_over(Ok(connection)) else { return };
+        let Some(connection) = route.hand_over(connection) else { return };
         if route.idle.len() < self.options.idle_per_target_max {
             route.idle.push((Instant::now(), connection.into_connection()));
         }
@@ -59,16 +59,20 @@ impl Idle {
         (since.elapsed() < self.options.idle).then_some(connection)
     }
 
-    /// A place among those who wait; connections are made for them. Error: too many wait.
+    /// A place among those who wait; connections are made for them. `since`: who waits again, and had waited since
+    /// then, has the first place. Error: too many wait.
     pub(super) fn wait(
         self: &Rc<Self>,
         key: Key,
         target: &Target,
-        limit: Duration,
+        since: Option<Instant>,
     ) -> Result<Waiting, HttpError> {
         let mut routes = self.routes.borrow_mut();
         let route = routes.entry(key.clone()).or_default();
-        let handed = route.wait(target, limit)?;
+        let handed = match since {
+            None => route.wait(target)?,
+            Some(since) => route.wait_again(target, since),
+        };
         self.make_connections(&key, route);
         Ok(Waiting { idle: Rc::clone(self), key, handed: Some(handed) })
     }
@@ -82,27 +86,13 @@ impl Idle {
 
     // Each in a task of its own: whoever waits takes what comes first, and what was begun is not given up.
     fn make_connections(self: &Rc<Self>, key: &Key, route: &mut Route) {
-        while let Some(way) = route.next_connection() {
-            let (idle, key) = (Rc::clone(self), key.clone());
+        while let Some(target) = route.next_connection() {
+            let attempt =
+                Attempt { idle: Rc::clone(self), key: key.clone(), began: Instant::now(), ended: false };
             spawn_local(async move {
-                let (target, limit) = &*way;
-                let began = Instant::now();
-                let made = idle.connect(target, *limit).await;
-                idle.made(&key, made, began.elapsed());
+                let made = attempt.idle.connect(&target, CONNECT_LONGEST).await;
+                attempt.ended(made);
             });
-        }
-    }
-
-    fn made(self: &Rc<Self>, key: &Key, made: Handed, took: Duration) {
-        let mut routes = self.routes.borrow_mut();
-        let Some(route) = routes.get_mut(key) else { return };
-        route.connected(made.is_ok().then_some(took));
-        let left = route.hand_over(made);
-        self.make_connections(key, route);
-        drop(routes);
-        // Nobody waits any more: an error concerns no one, a connection is kept.
-        if let Some(Ok(connection)) = left {
-            connection.release();
         }
     }
 
@@ -137,6 +127,46 @@ impl Idle {
     #[cfg(test)]
     pub(super) fn is_closing(&self) -> bool {
         self.routes.borrow().values().any(|route| route.closes)
+    }
+}
+
+/// A connection that is being made.
+struct Attempt {
+    idle: Rc<Idle>,
+    key: Key,
+    began: Instant,
+    ended: bool,
+}
+
+impl Attempt {
+    fn ended(mut self, made: Handed) {
+        self.ended = true;
+        let mut routes = self.idle.routes.borrow_mut();
+        let Some(route) = routes.get_mut(&self.key) else { return };
+        route.connected(made.is_ok().then(|| self.began.elapsed()));
+        let left = match made {
+            Ok(connection) => route.hand_over(connection),
+            Err(error) => {
+                route.fail(error, self.began);
+                None
+            }
+        };
+        self.idle.make_connections(&self.key, route);
+        drop(routes);
+        // Nobody waits any more.
+        left.into_iter().for_each(ClientConnection::release);
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        // The worker stops, or the attempt has failed in a way that nothing is known of.
+        if !self.ended
+            && let Ok(mut routes) = self.idle.routes.try_borrow_mut()
+            && let Some(route) = routes.get_mut(&self.key)
+        {
+            route.connected(None);
+        }
     }
 }
 

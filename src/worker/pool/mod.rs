@@ -75,11 +75,12 @@ impl Pool {
         Rc::new(Self(Rc::new(Idle::new(options))))
     }
 
-    /// An idle connection that still stands, or the next one that becomes idle or is made. `limit` is for waiting, and
-    /// for connecting to each address in turn, with its TLS handshake. Under TLS the caller checks the server's
+    /// An idle connection that still stands, or the next one that becomes idle or is made. `limit` is for waiting for it;
+    /// of several addresses, for connecting to each in turn, with its TLS handshake. Under TLS the caller checks the server's
     /// certificates before sending, each time.
     pub async fn acquire(&self, target: &Target, limit: Duration) -> Result<ClientConnection, HttpError> {
-        let deadline = Instant::now() + limit;
+        let since = Instant::now();
+        let mut waited = None;
         loop {
             for &address in &target.addresses {
                 let key = Key::new(target, address)?;
@@ -95,8 +96,9 @@ impl Pool {
             let &[only] = target.addresses.as_slice() else {
                 return Box::pin(self.connect(target, limit)).await;
             };
-            let waiting = self.0.wait(Key::new(target, only)?, target, limit)?;
-            let handed = timeout_at(deadline, waiting.handed()).await;
+            let waiting = self.0.wait(Key::new(target, only)?, target, waited)?;
+            let handed = timeout_at(since + limit, waiting.handed()).await;
+            waited = Some(since);
             let mut connection = handed.map_err(|_| HttpError::Timeout(Wait::Connect))??;
             if !connection.reused() {
                 return Ok(connection);

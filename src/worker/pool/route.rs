@@ -26,6 +26,10 @@ const HANDSHAKE_USUAL: Duration = Duration::from_millis(50);
 /// it; a crowd that stays is an overload, which waiting does not mend.
 pub(super) const BURST: Duration = Duration::from_secs(8);
 
+/// How long it may take to make one. Those who wait have their own limits; another attempt is made as long as they wait, so
+/// that a peer that did not answer when it was tried does not hold those who come when it does.
+pub(super) const CONNECT_LONGEST: Duration = Duration::from_secs(15);
+
 /// What one who waits is given at last: a connection, or why none could be made.
 pub(super) type Handed = Result<ClientConnection, HttpError>;
 
@@ -36,10 +40,10 @@ pub(super) struct Route {
     pub(super) idle: Vec<(Instant, Connection)>,
     /// The peer closed a new connection after its first exchange: nothing will become idle, so nothing is waited for.
     pub(super) closes: bool,
-    /// How connections are made for those who wait, and how long one may take.
-    way: Option<Rc<(Target, Duration)>>,
-    /// Those who wait, the first one first; some may have given up.
-    queue: VecDeque<oneshot::Sender<Handed>>,
+    /// How connections are made for those who wait.
+    way: Option<Rc<Target>>,
+    /// Those who wait and since when, the first one first; some may have given up.
+    queue: VecDeque<(Instant, oneshot::Sender<Handed>)>,
     /// How many have not.
     waiting: usize,
     /// Since when more wait than may do for long.
@@ -54,24 +58,32 @@ pub(super) struct Route {
 
 impl Route {
     /// One more waits, for a connection that becomes idle or is made as `target` says. Error: too many wait.
-    pub(super) fn wait(
-        &mut self,
-        target: &Target,
-        limit: Duration,
-    ) -> Result<oneshot::Receiver<Handed>, HttpError> {
+    pub(super) fn wait(&mut self, target: &Target) -> Result<oneshot::Receiver<Handed>, HttpError> {
         if self.waiting >= self.waiting_max() {
             return Err(HttpError::Busy(self.waiting));
         }
-        if self.waiting == 0 || self.way.is_none() {
-            self.way = Some(Rc::new((target.clone(), limit)));
-        }
-        if self.queue.len() > 2 * self.waiting + 8 {
-            self.queue.retain(|waiter| !waiter.is_closed());
-        }
         let (waiter, handed) = oneshot::channel();
-        self.queue.push_back(waiter);
-        self.waiting += 1;
+        self.queue.push_back((Instant::now(), waiter));
+        self.one_more(target);
         Ok(handed)
+    }
+
+    /// One that has waited since then waits again, before all others: the peer had closed what it was handed.
+    pub(super) fn wait_again(&mut self, target: &Target, since: Instant) -> oneshot::Receiver<Handed> {
+        let (waiter, handed) = oneshot::channel();
+        self.queue.push_front((since, waiter));
+        self.one_more(target);
+        handed
+    }
+
+    fn one_more(&mut self, target: &Target) {
+        if self.waiting == 0 || self.way.is_none() {
+            self.way = Some(Rc::new(target.clone()));
+        }
+        self.waiting += 1;
+        if self.queue.len() > 2 * self.waiting + 8 {
+            self.queue.retain(|(_, waiter)| !waiter.is_closed());
+        }
     }
 
     /// One waits no more: it was handed something, or gave up.
@@ -82,9 +94,25 @@ impl Route {
         }
     }
 
-    /// Gives it to the one who has waited longest; comes back when nobody waits.
-    pub(super) fn hand_over(&mut self, mut handed: Handed) -> Option<Handed> {
-        while let Some(waiter) = self.queue.pop_front() {
+    /// Gives a connection to the one who has waited longest; comes back when nobody waits.
+    pub(super) fn hand_over(&mut self, connection: ClientConnection) -> Option<ClientConnection> {
+        match self.give(Ok(connection), |_| true) {
+            Some(Ok(connection)) => Some(connection),
+            _ => None,
+        }
+    }
+
+    /// Tells the one who has waited longest why no connection could be made, if that was tried for him: of an attempt
+    /// that began before he came, or whose time was up, he need not know.
+    pub(super) fn fail(&mut self, error: HttpError, began: Instant) {
+        if !matches!(error, HttpError::Timeout(_)) {
+            self.give(Err(error), |since| since <= began);
+        }
+    }
+
+    fn give(&mut self, mut handed: Handed, may: impl Fn(Instant) -> bool) -> Option<Handed> {
+        while self.queue.front().is_some_and(|(since, waiter)| waiter.is_closed() || may(*since)) {
+            let (_, waiter) = self.queue.pop_front()?;
             match waiter.send(handed) {
                 Ok(()) => {
                     self.waits_no_more();
@@ -98,7 +126,7 @@ impl Route {
 
     /// How the next connection is made, if one must be: as many as somebody waits for, but not too many at once. As
     /// long as somebody waits at least one is being made, since those in use may all be closed by the peer.
-    pub(super) fn next_connection(&mut self) -> Option<Rc<(Target, Duration)>> {
+    pub(super) fn next_connection(&mut self) -> Option<Rc<Target>> {
         let wanted = self.waiting.min(self.connecting_max());
         let way = self.way.as_ref().filter(|_| self.connecting < wanted)?;
         self.connecting += 1;

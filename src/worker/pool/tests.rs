@@ -3,13 +3,19 @@
 use std::time::Duration;
 
 use tokio::sync::oneshot::Receiver;
+use tokio::time::Instant;
 
 use super::route::{BURST, CONNECTING_MAX, CONNECTING_TO_CLOSING_MAX, Handed, Route};
 use crate::limits::{CONNECTION_WAITERS_BURST_MAX, CONNECTION_WAITERS_MAX};
+use crate::worker::error::Wait;
 use crate::worker::{HttpError, Target};
 
 fn wait(route: &mut Route) -> Result<Receiver<Handed>, HttpError> {
-    route.wait(&Target::plain(vec![([127, 0, 0, 1], 5500).into()]), Duration::from_secs(30))
+    route.wait(&target())
+}
+
+fn target() -> Target {
+    Target::plain(vec![([127, 0, 0, 1], 5500).into()])
 }
 
 /// A route for whose connections so many wait, more than will be made at once.
@@ -48,14 +54,36 @@ fn who_came_first_is_served_first_and_who_gave_up_is_passed_over() {
     let (mut route, mut waiting) = crowd(3);
     drop(waiting.remove(1));
     route.waits_no_more();
+    let again = route.wait_again(&target(), Instant::now());
+    waiting.insert(0, again);
     for handed in &mut waiting {
         assert!(handed.try_recv().is_err());
-        assert!(route.hand_over(Err(HttpError::Closed)).is_none());
+        route.fail(HttpError::Closed, Instant::now());
         assert!(matches!(handed.try_recv(), Ok(Err(HttpError::Closed))));
     }
-    assert!(route.hand_over(Err(HttpError::Closed)).is_some(), "nobody waits any more");
+    route.fail(HttpError::Closed, Instant::now());
     assert_eq!(begun(&mut route), 0);
     assert!(route.is_unused());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_fails_those_alone_for_whom_it_was_made() {
+    let (mut route, mut waiting) = crowd(1);
+    let began = Instant::now();
+    assert_eq!(begun(&mut route), 1);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    // The first one is served by a connection that has become idle; the second one came later.
+    route.fail(HttpError::Closed, Instant::now());
+    assert!(waiting.remove(0).try_recv().is_ok());
+    let mut later = wait(&mut route).unwrap();
+    route.connected(None);
+    route.fail(HttpError::Closed, began);
+    assert!(later.try_recv().is_err(), "it is not his");
+    assert_eq!(begun(&mut route), 1, "another is made for him");
+    route.fail(HttpError::Timeout(Wait::Connect), Instant::now());
+    assert!(later.try_recv().is_err(), "he has a limit of his own");
+    route.fail(HttpError::Closed, Instant::now());
+    assert!(matches!(later.try_recv(), Ok(Err(HttpError::Closed))));
 }
 
 #[test]
@@ -64,12 +92,14 @@ fn as_long_as_somebody_waits_a_connection_is_being_made() {
     assert_eq!(begun(&mut route), 2);
     for failed in 1..=waiting.len() {
         route.connected(None);
-        assert!(route.hand_over(Err(HttpError::Closed)).is_none());
+        route.fail(HttpError::Closed, Instant::now());
         assert_eq!(begun(&mut route), 0, "{failed} failed: enough are on their way");
     }
     assert!(route.is_unused());
     let _one = wait(&mut route).unwrap();
     assert_eq!(begun(&mut route), 1);
+    route.connected(None);
+    assert_eq!(begun(&mut route), 1, "it is tried again");
 }
 
 #[test]
