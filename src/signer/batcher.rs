@@ -221,13 +221,8 @@ fn contention(before: f32, late: Duration, cpu: Duration) -> f32 {
     before + (now.min(1.0) - before) / 8.0
 }
 
-/// What a batch costs besides its signature: the other server reads its document and verifies it, both write it and wait
-/// for the disk. With keys whose signatures are quick, that is most of it.
-const BATCH_COST: Duration = Duration::from_micros(500);
-
-/// How long to wait before the next signature: until the last one's processor time, under contention with what its batch
-/// costs besides, is within its share of the time since. A lone caller never waits, because its next message comes after
-/// a signature of the other server.
+/// How long to wait before the next signature: until the last one's processor time is within its share of the time
+/// since. A lone caller never waits, because its next message comes after a signature of the other server.
 fn linger(config: &BatchConfig, pace: &Pace, now: Instant) -> Duration {
     let Some((began, took)) = pace.last.filter(|_| config.linger_us_max > 0 && config.cpu_share_percent > 0)
     else {
@@ -235,8 +230,7 @@ fn linger(config: &BatchConfig, pace: &Pace, now: Instant) -> Duration {
     };
     let (free, busy) = (config.cpu_share_percent.min(100) as f32, config.busy_cpu_share_percent as f32);
     let share = free - (free - busy.clamp(1.0, free)) * pace.contention;
-    let cost = took + BATCH_COST.mul_f32(pace.contention.clamp(0.0, 1.0));
-    let interval = cost * 1000 / (share * 10.0).round().max(1.0) as u32;
+    let interval = took * 1000 / (share * 10.0).round().max(1.0) as u32;
     let until = began + interval;
     until.saturating_duration_since(now).min(Duration::from_micros(config.linger_us_max.into()))
 }
