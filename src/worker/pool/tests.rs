@@ -112,27 +112,27 @@ fn those_who_gave_up_take_no_room() {
     assert!(route.queued() < 16);
 }
 
+/// Handshakes at once where the quickest one took so many milliseconds and the last one so many.
+fn at_once_after(quickest_ms: u64, took_ms: u64) -> usize {
+    let (mut route, _waiting) = crowd(100);
+    for took_ms in [quickest_ms, took_ms] {
+        assert!(route.next_connection().is_some());
+        route.connected(Some(Duration::from_millis(took_ms)));
+    }
+    begun(&mut route)
+}
+
 #[test]
 fn slow_handshakes_are_fewer_at_once() {
     for (took_ms, at_once) in [(10, 8), (50, 8), (100, 4), (399, 1), (60_000, 1)] {
-        let (mut route, _waiting) = crowd(100);
-        assert!(route.next_connection().is_some());
-        route.connected(Some(Duration::from_millis(1)));
-        assert!(route.next_connection().is_some());
-        route.connected(Some(Duration::from_millis(took_ms)));
-        assert_eq!(begun(&mut route), at_once, "{took_ms} ms");
+        assert_eq!(at_once_after(1, took_ms), at_once, "{took_ms} ms");
     }
 }
 
 #[test]
 fn a_far_peer_is_not_a_busy_one() {
     for (took_ms, at_once) in [(300, 8), (600, 8), (1200, 4)] {
-        let (mut route, _waiting) = crowd(100);
-        assert!(route.next_connection().is_some());
-        route.connected(Some(Duration::from_millis(300)));
-        assert!(route.next_connection().is_some());
-        route.connected(Some(Duration::from_millis(took_ms)));
-        assert_eq!(begun(&mut route), at_once, "{took_ms} ms");
+        assert_eq!(at_once_after(300, took_ms), at_once, "{took_ms} ms");
     }
 }
 

@@ -3,6 +3,7 @@
 mod client;
 mod server;
 mod tls;
+mod waiting;
 mod workers;
 
 use std::io::{Read, Write};

@@ -10,12 +10,12 @@ use super::*;
 
 const VERSIONS: [TlsVersions; 2] = [TlsVersions::Both, TlsVersions::Tls12];
 
-struct Made {
+pub(super) struct Made {
     der: Bytes,
     identity: TlsIdentity,
 }
 
-fn make(name: &str, change: impl FnOnce(&mut rcgen::CertificateParams)) -> Made {
+pub(super) fn make(name: &str, change: impl FnOnce(&mut rcgen::CertificateParams)) -> Made {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(vec![name.to_string()]).unwrap();
     change(&mut params);
@@ -24,7 +24,7 @@ fn make(name: &str, change: impl FnOnce(&mut rcgen::CertificateParams)) -> Made 
     Made { der, identity }
 }
 
-fn source(made: Made) -> IdentitySource {
+pub(super) fn source(made: Made) -> IdentitySource {
     fixed_identity(made.identity)
 }
 
@@ -33,7 +33,7 @@ fn any() -> ClientAuth {
     ClientAuth::Required { accept: Arc::new(|_| true), hints: Arc::new(move || Arc::clone(&hints)) }
 }
 
-fn to(address: SocketAddr, client: &Arc<TlsClient>) -> Target {
+pub(super) fn to(address: SocketAddr, client: &Arc<TlsClient>) -> Target {
     Target::tls(vec![address], "127.0.0.1", Arc::clone(client))
 }
 
@@ -287,63 +287,6 @@ fn ten_megabytes_go_both_ways_under_tls_and_the_connection_is_pooled() {
             });
             stop(workers);
         }
-    });
-}
-
-/// A way to `address` on which the first connection goes through and no other one gets an answer.
-fn one_way(address: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
-    let (stop, stopped) = std::sync::mpsc::channel::<()>();
-    let through = move |near: TcpStream| {
-        let far = TcpStream::connect(address).unwrap();
-        let (mut from, mut to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
-        let back = std::thread::spawn(move || std::io::copy(&mut &far, &mut &near));
-        let _ = std::io::copy(&mut from, &mut to);
-        let _ = to.shutdown(std::net::Shutdown::Both);
-        let _ = back.join();
-        drop(stop);
-    };
-    let first: Box<dyn FnOnce(TcpStream) + Send> = Box::new(move |near| {
-        near.set_read_timeout(None).unwrap();
-        std::thread::spawn(move || through(near));
-    });
-    let held: Box<dyn FnOnce(TcpStream) + Send> = Box::new(move |near| {
-        let _ = stopped.recv();
-        drop(near);
-    });
-    scripted(vec![first, held])
-}
-
-#[test]
-fn who_waits_gets_the_next_idle_connection_in_turn_whatever_new_ones_take() {
-    on_both(|kind| {
-        let tls = TlsServer::new(source(make("server", |_| {})), ClientAuth::None);
-        let (workers, address) = start(kind, Some(Arc::new(tls)), ServerTimeouts::default());
-        let (way, server) = one_way(address);
-        as_worker(kind, async {
-            let pool = Pool::new(PoolOptions::default());
-            let target = to(way, &Arc::new(TlsClient::new(None)));
-            let mut first = pool.acquire(&target, PATIENCE).await.unwrap();
-            let served = Rc::new(std::cell::RefCell::new(Vec::new()));
-            let tasks = [1, 2, 3].map(|turn| {
-                let (pool, target, served) = (Rc::clone(&pool), target.clone(), Rc::clone(&served));
-                tokio::task::spawn_local(async move {
-                    let mut connection = pool.acquire(&target, PATIENCE).await.unwrap();
-                    assert!(connection.reused());
-                    get(&mut connection, "/stream").await.unwrap();
-                    served.borrow_mut().push(turn);
-                    connection.release();
-                })
-            });
-            get(&mut first, "/stream").await.unwrap();
-            first.release();
-            for task in tasks {
-                task.await.unwrap();
-            }
-            assert_eq!(*served.borrow(), [1, 2, 3]);
-            assert_eq!(pool.idle(), 1);
-        });
-        server.join().unwrap();
-        stop(workers);
     });
 }
 
