@@ -52,13 +52,15 @@ async fn bodies_without_end_and_clients_that_leave_hold_nothing() {
         let mut stream = TcpStream::connect(clients.http).await.unwrap();
         stream.write_all(&rest_post("Content-Length: 1000000", &[b'x'; 100_000])).await.unwrap();
     }
-    // Clients that never read: the answer of 16 MB fills every buffer and stops.
+    // Clients that never read: the answer of 9 MB fills every buffer and stops.
     let mut deaf = Vec::new();
+    let calls = rest_station.calls();
     for _ in 0..4 {
         let mut stream = TcpStream::connect(clients.http).await.unwrap();
         stream.write_all(&rest("GET", "/random?size=9000000", "X: y")).await.unwrap();
         deaf.push(stream);
     }
+    clients.arrived(calls + 4).await;
     clients.good().await;
     for server in clients.lab.ecosystem.servers() {
         assert_bounded(server.id());
@@ -69,14 +71,12 @@ async fn bodies_without_end_and_clients_that_leave_hold_nothing() {
     let calls = rest_station.calls();
     let mut stream = TcpStream::connect(clients.http).await.unwrap();
     stream.write_all(&rest("GET", "/random?size=1", "X: y")).await.unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while rest_station.calls() == calls {
-        assert!(Instant::now() < deadline, "the call has not arrived");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    clients.arrived(calls + 1).await;
     let service = clients.lab.ecosystem.plan().service(ports::REST);
     let before = crate::peer_tls::connections_to(service);
+    assert!(before > 0, "nothing is being waited for");
     drop(stream);
+    let deadline = Instant::now() + Duration::from_secs(20);
     while crate::peer_tls::connections_to(service) >= before {
         assert!(Instant::now() < deadline, "the service is still being waited for");
         tokio::time::sleep(Duration::from_millis(20)).await;

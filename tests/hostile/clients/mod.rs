@@ -5,6 +5,7 @@ mod connections;
 mod heads;
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use crate::draft;
 use crate::lab::{Case, Lab, assert_bounded, judge, records};
@@ -52,6 +53,15 @@ impl Clients {
             records(&self.lab.ecosystem.server(0).files().log())
                 + records(&self.lab.ecosystem.server(1).files().log()),
         )
+    }
+
+    /// The REST service has been called so often.
+    async fn arrived(&self, calls: u64) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.lab.ecosystem.stations().rest.calls() < calls {
+            assert!(Instant::now() < deadline, "the calls have not arrived");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn good(&self) {
