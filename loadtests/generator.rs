@@ -2,20 +2,21 @@
 //!
 //! One thread for all connections: it shares the machine with what it measures, so that it must cost little.
 
+mod gather;
+mod pacer;
+
 use std::cell::{Cell, RefCell};
-use std::fs::File;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
-};
-use tokio::net::unix::pipe::Receiver;
+use memchr::memmem::Finder;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 
+use self::gather::Gather;
+use self::pacer::Pacer;
 use crate::arrivals::{Pattern, Schedule};
 use crate::client::{Answer, Connection, Target};
 use crate::message::Messages;
@@ -25,8 +26,8 @@ use crate::seed::Seed;
 
 // Below the 30 s after which servers close idle connections.
 const IDLE_MAX: Duration = Duration::from_secs(20);
-// Messages due within this time go out together.
-const PACE_MIN: Duration = Duration::from_micros(300);
+
+static FAULT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"faultcode"));
 
 /// What to send.
 #[derive(Debug, Clone)]
@@ -94,10 +95,12 @@ impl Generator {
         let live = Arc::new(Live::default());
         let (load, shared) = (load.clone(), Arc::clone(&live));
         let work = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let (gather, pause) = Gather::new();
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime.enable_all().on_thread_park(move || pause.take()).build();
             let runtime = runtime.expect("a runtime needs a few descriptors only");
             let _entered = runtime.enter();
-            let state = State::new(messages, target, load, seed, shared);
+            let state = State::new(messages, target, load, seed, shared, gather);
             let state = LocalSet::new().block_on(&runtime, serve(Rc::new(state), received));
             state.outcomes.take()
         };
@@ -141,11 +144,18 @@ struct State {
     idle: RefCell<Vec<(Instant, Connection)>>,
     in_flight: Cell<usize>,
     changed: Notify,
-    pacer: Pacer,
+    gather: RefCell<Gather>,
 }
 
 impl State {
-    fn new(messages: Arc<Messages>, target: Target, load: Load, seed: u64, live: Arc<Live>) -> Self {
+    fn new(
+        messages: Arc<Messages>,
+        target: Target,
+        load: Load,
+        seed: u64,
+        live: Arc<Live>,
+        gather: Gather,
+    ) -> Self {
         Self {
             messages,
             target,
@@ -156,7 +166,7 @@ impl State {
             idle: RefCell::default(),
             in_flight: Cell::new(0),
             changed: Notify::new(),
-            pacer: Pacer::new(),
+            gather: RefCell::new(gather),
         }
     }
 }
@@ -180,6 +190,7 @@ async fn phase(state: &Rc<State>, plan: Plan) -> Figures {
         started: Instant::now(),
         recorder: RefCell::new(Recorder::new(plan.settle, plan.length, classes)),
     });
+    state.gather.borrow_mut().turn(plan.pattern != Pattern::Callers);
     match plan.pattern {
         Pattern::Callers => callers(state, &running, &plan).await,
         _ => scheduled(state, &running, &plan).await,
@@ -187,6 +198,7 @@ async fn phase(state: &Rc<State>, plan: Plan) -> Figures {
     while state.in_flight.get() > 0 {
         state.changed.notified().await;
     }
+    state.gather.borrow_mut().turn(false);
     let elapsed = running.started.elapsed();
     let empty = Recorder::new(plan.settle, plan.length, classes);
     running.recorder.replace(empty).finish(elapsed)
@@ -194,11 +206,11 @@ async fn phase(state: &Rc<State>, plan: Plan) -> Figures {
 
 async fn scheduled(state: &Rc<State>, running: &Rc<Running>, plan: &Plan) {
     let seed = Seed::new(state.seed.borrow_mut().next());
-    let mut unbroken = 0;
+    let (mut pacer, mut unbroken) = (Pacer::new(), 0);
     for due in Schedule::new(plan.pattern, plan.from, plan.to, plan.length, seed) {
         let intended = running.started + due;
         if intended > Instant::now() {
-            state.pacer.until(intended).await;
+            pacer.until(intended).await;
             unbroken = 0;
         }
         // Behind the schedule the answers still want to be read.
@@ -255,6 +267,7 @@ async fn one(state: &Rc<State>, running: &Running, intended: Instant) {
     };
     let counter = if outcome == Outcome::Right { &state.live.right } else { &state.live.errors };
     counter.fetch_add(1, Ordering::Relaxed);
+    state.gather.borrow_mut().answered(took);
     state.outcomes.borrow_mut().end(index, outcome, check);
     running.recorder.borrow_mut().ended(at, class, outcome, took, &reason);
 }
@@ -275,7 +288,8 @@ async fn exchange(state: &State, index: u32, class: u8) -> std::io::Result<Judge
     };
     let mut connection = match idle {
         Some(connection) => connection,
-        None => Connection::open(&state.target).await?,
+        // Apart, as below: most messages find one.
+        None => Box::pin(Connection::open(&state.target)).await?,
     };
     let answer = match state.messages.large(index, class) {
         None => connection.exchange(request).await?,
@@ -299,8 +313,7 @@ async fn exchange(state: &State, index: u32, class: u8) -> std::io::Result<Judge
 fn judge(state: &State, index: u32, class: u8, answer: &Answer<'_>) -> Judged {
     let body = &answer.body;
     let start = || String::from_utf8_lossy(body.get(..body.len().min(400)).unwrap_or(body)).into_owned();
-    let fault =
-        memchr::memmem::find(body.get(..body.len().min(2000)).unwrap_or(body), b"faultcode").is_some();
+    let fault = FAULT.find(body.get(..body.len().min(2000)).unwrap_or(body)).is_some();
     if answer.header("x-road-error").is_some() || fault {
         return Err((Outcome::Refused, without_ids(&start(), &state.messages.id(index))));
     }
@@ -317,55 +330,5 @@ fn without_ids(text: &str, id: &str) -> String {
     match text.find("\"detail\"").or_else(|| text.find("<detail")).or_else(|| text.find("faultdetail")) {
         Some(detail) => text.get(..detail).unwrap_or_default().to_owned(),
         None => text,
-    }
-}
-
-/// Waits to the microsecond, which the runtime's own timer does not: a timer of the kernel among the sockets, which is
-/// read like a pipe.
-struct Pacer(Option<Receiver>);
-
-impl Pacer {
-    fn new() -> Self {
-        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        let timer = timerfd_create(TimerfdClockId::Monotonic, flags).ok();
-        Self(timer.and_then(|timer| Receiver::from_file_unchecked(File::from(timer)).ok()))
-    }
-
-    async fn until(&self, time: Instant) {
-        let pause = time.saturating_duration_since(Instant::now()).max(PACE_MIN);
-        if self.wait(pause).await.is_none() {
-            // Late by up to a millisecond.
-            tokio::time::sleep(pause).await;
-        }
-    }
-
-    async fn wait(&self, pause: Duration) -> Option<()> {
-        let timer = self.0.as_ref()?;
-        let once = Itimerspec { it_interval: Timespec::default(), it_value: pause.try_into().ok()? };
-        timerfd_settime(timer, TimerfdTimerFlags::empty(), &once).ok()?;
-        loop {
-            timer.readable().await.ok()?;
-            match timer.try_read(&mut [0; 8]) {
-                Ok(_) => return Some(()),
-                // What was ready was the time before.
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(_) => return None,
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn the_pacer_never_wakes_early() {
-        let pacer = Pacer::new();
-        for pause in [0, 400, 1500] {
-            let time = Instant::now() + Duration::from_micros(pause);
-            pacer.until(time).await;
-            assert!(Instant::now() >= time);
-        }
     }
 }
