@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 pub use self::large::Passed;
-use crate::message::{LargeBody, Request};
+use crate::message::{GATHERED_MAX, LargeBody, Request};
 
 const READ_BYTES: usize = 8 * 1024;
 const READ_BYTES_MIN: usize = 2 * 1024;
@@ -66,11 +66,10 @@ impl Answer<'_> {
 
 // Looked for in place: two or three of them are wanted.
 fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let mut lines = head.split(|byte| *byte == b'\n').skip(1);
-    lines.find_map(|line| {
-        let (own, value) = line.split_at_checked(name.len())?;
-        let value = value.strip_prefix(b":")?;
-        own.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii())
+    memchr::memchr_iter(b'\n', head).find_map(|end| {
+        let (own, value) = head[end + 1..].split_at_checked(name.len())?;
+        let value = value.strip_prefix(b":").filter(|_| own.eq_ignore_ascii_case(name.as_bytes()))?;
+        Some(value[..memchr::memchr(b'\n', value).unwrap_or(value.len())].trim_ascii())
     })
 }
 
@@ -142,7 +141,6 @@ async fn exchange<'a, S: AsyncRead + AsyncWrite + Unpin>(
     input: &'a mut Vec<u8>,
     request: Request,
 ) -> io::Result<Answer<'a>> {
-    const GATHERED_MAX: usize = 64 * 1024;
     let mut head = request.head;
     // A server may answer early and stop reading: what it says counts then, not that it hung up.
     let sent = async {
@@ -222,24 +220,40 @@ async fn read_head<S: AsyncRead + Unpin>(stream: &mut S, input: &mut Vec<u8>) ->
 }
 
 fn parse_head(input: &[u8]) -> io::Result<Option<Head>> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut response = httparse::Response::new(&mut headers);
-    let length = match response.parse(input).map_err(|e| bad(&e.to_string()))? {
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut []);
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut response,
+        input,
+        &mut headers,
+    );
+    let length = match parsed.map_err(|e| bad(&e.to_string()))? {
         httparse::Status::Complete(length) => length,
         httparse::Status::Partial => return Ok(None),
     };
     let status = response.code.unwrap_or(0);
-    let head = &input[..length];
-    let closes = header(head, "connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close"));
-    let framing = if header(head, "transfer-encoding").is_some() {
-        Framing::Chunked
-    } else if let Some(length) = header(head, "content-length") {
-        let length = std::str::from_utf8(length).ok().and_then(|length| length.parse().ok());
-        Framing::Length(length.ok_or_else(|| bad("a length that is no number"))?)
-    } else if status == 204 || status == 304 {
-        Framing::Length(0)
-    } else {
-        Framing::UntilClose
+    let (mut closes, mut chunked, mut body) = (false, false, None);
+    for header in response.headers.iter() {
+        // The lengths of three names tell what is worth a look.
+        match header.name.len() {
+            10 if header.name.eq_ignore_ascii_case("connection") => {
+                closes |= header.value.trim_ascii().eq_ignore_ascii_case(b"close");
+            }
+            14 if header.name.eq_ignore_ascii_case("content-length") => {
+                body = body.or(Some(header.value.trim_ascii()));
+            }
+            17 if header.name.eq_ignore_ascii_case("transfer-encoding") => chunked = true,
+            _ => {}
+        }
+    }
+    let framing = match body {
+        _ if chunked => Framing::Chunked,
+        Some(length) => {
+            let length = std::str::from_utf8(length).ok().and_then(|length| length.parse().ok());
+            Framing::Length(length.ok_or_else(|| bad("a length that is no number"))?)
+        }
+        None if status == 204 || status == 304 => Framing::Length(0),
+        None => Framing::UntilClose,
     };
     let open = !matches!(framing, Framing::UntilClose);
     Ok(Some(Head { status, length, framing, reusable: open && !closes && response.version == Some(1) }))

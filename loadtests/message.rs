@@ -1,5 +1,6 @@
 //! What is sent, and what must come back: heads made from templates, bodies from the run's [`Content`].
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,6 +12,11 @@ use crate::content::{Content, WHOLE_MAX};
 use crate::scenario::{Kind, Load};
 use crate::seed::Seed;
 use crate::sizes::Sizes;
+
+/// A body of at most so many bytes is sent with its head in one call.
+pub const GATHERED_MAX: usize = 64 * 1024;
+// What a head may need.
+const HEAD_BYTES: usize = 512;
 
 /// Who asks whom.
 #[derive(Debug, Clone)]
@@ -44,7 +50,7 @@ pub struct Messages {
 
 /// One request.
 pub struct Request {
-    /// Request line and header fields, with the empty line.
+    /// Request line and header fields, with the empty line, and room for a body that is sent with them.
     pub head: Vec<u8>,
     /// Body; empty where it is made as it is sent.
     pub body: Bytes,
@@ -163,33 +169,37 @@ impl Messages {
 
     /// Message `index`, of this class.
     pub fn request(&self, index: u32, class: u8) -> Request {
-        let route = self.route(index);
-        let (id, host) = (self.id(index), &self.host);
+        let (route, host, run) = (self.route(index), &self.host, &self.run);
         let (data, bytes) = match self.large(index, class) {
             Some(large) => (Bytes::new(), large.length),
             None => (self.data(index, class), self.bytes(class) as u64),
         };
         let close = if self.keep_alive { "" } else { "Connection: close\r\n" };
-        let (head, body) = match self.kind {
-            Kind::Rest => (
-                format!(
-                    "POST /r1/{} HTTP/1.1\r\nHost: {host}\r\nX-Road-Client: {}\r\nX-Road-Id: {id}\r\n\
+        let room = |body: &Bytes| HEAD_BYTES + if body.len() > GATHERED_MAX { 0 } else { body.len() };
+        match self.kind {
+            Kind::Rest => {
+                let mut head = Vec::with_capacity(room(&data));
+                // Writing to memory does not fail.
+                let _ = write!(
+                    head,
+                    "POST /r1/{} HTTP/1.1\r\nHost: {host}\r\nX-Road-Client: {}\r\nX-Road-Id: {run}-{index}\r\n\
                      Content-Type: application/octet-stream\r\nContent-Length: {bytes}\r\n{close}\r\n",
                     route.service, route.client,
-                ),
-                data,
-            ),
+                );
+                Request { head, body: data }
+            }
             Kind::Soap => {
-                let body = envelope(route, &id, &data);
-                let head = format!(
+                let body = Bytes::from(envelope(route, &self.id(index), &data));
+                let mut head = Vec::with_capacity(room(&body));
+                let _ = write!(
+                    head,
                     "POST / HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/xml; charset=UTF-8\r\n\
                      SOAPAction: \"\"\r\nContent-Length: {}\r\n{close}\r\n",
                     body.len()
                 );
-                (head, body.into())
+                Request { head, body }
             }
-        };
-        Request { head: head.into_bytes(), body }
+        }
     }
 
     /// Is this the answer to message `index`? Gives a check value of what only the server could know (REST: the request

@@ -110,7 +110,12 @@ pub struct Recorder {
     slice_errors: u64,
     slice_number: u64,
     slices: Vec<Slice>,
-    counts: BTreeMap<&'static str, u64>,
+    sent: u64,
+    late: u64,
+    right: u64,
+    refused: u64,
+    failed: u64,
+    wrong: u64,
     reasons: BTreeMap<String, u64>,
     due_in_time: u64,
     right_in_time: u64,
@@ -134,7 +139,12 @@ impl Recorder {
             slice_errors: 0,
             slice_number: 0,
             slices: Vec::new(),
-            counts: BTreeMap::new(),
+            sent: 0,
+            late: 0,
+            right: 0,
+            refused: 0,
+            failed: 0,
+            wrong: 0,
             reasons: BTreeMap::new(),
             due_in_time: 0,
             right_in_time: 0,
@@ -143,11 +153,9 @@ impl Recorder {
 
     /// A message was sent that was due so long after the phase began, so long after that.
     pub fn sent(&mut self, due: Duration, lag: Duration) {
-        self.count("sent");
+        self.sent += 1;
         self.due_in_time += u64::from(due >= self.settle);
-        if lag > LATE {
-            self.count("late");
-        }
+        self.late += u64::from(lag > LATE);
     }
 
     /// A message has ended, `at` after the phase began, `took` after it was meant to be sent.
@@ -155,17 +163,17 @@ impl Recorder {
         self.turn_slice(at);
         if outcome != Outcome::Right {
             self.slice_errors += 1;
-            self.count(match outcome {
-                Outcome::Refused => "refused",
-                Outcome::Wrong => "wrong",
-                _ => "failed",
-            });
+            *match outcome {
+                Outcome::Refused => &mut self.refused,
+                Outcome::Wrong => &mut self.wrong,
+                _ => &mut self.failed,
+            } += 1;
             if self.reasons.len() < REASONS_MAX || self.reasons.contains_key(reason) {
                 *self.reasons.entry(reason.to_owned()).or_default() += 1;
             }
             return;
         }
-        self.count("right");
+        self.right += 1;
         self.right_in_time += u64::from(at > self.settle && at <= self.length);
         let us = took.as_micros() as u64;
         self.slice.saturating_record(us);
@@ -175,10 +183,6 @@ impl Recorder {
         for histogram in [Some(&mut self.all), self.classes.get_mut(usize::from(class))] {
             histogram.into_iter().for_each(|histogram| histogram.saturating_record(us));
         }
-    }
-
-    fn count(&mut self, what: &'static str) {
-        *self.counts.entry(what).or_default() += 1;
     }
 
     fn turn_slice(&mut self, at: Duration) {
@@ -201,7 +205,6 @@ impl Recorder {
     /// The figures, when all messages of the phase have ended.
     pub fn finish(mut self, elapsed: Duration) -> Figures {
         self.turn_slice(elapsed + SLICE);
-        let count = |what| self.counts.get(what).copied().unwrap_or(0);
         let quantiles = (0..=200).map(|step| {
             // Evenly on the scale of nines: 0 %, …, 90 %, 99 %, 99.9 %, 99.99 %.
             let quantile = 1.0 - 10_f64.powf(-f64::from(step) / 50.0);
@@ -211,12 +214,12 @@ impl Recorder {
             messages as f64 / (self.length.min(elapsed).saturating_sub(self.settle)).as_secs_f64().max(1e-9)
         };
         Figures {
-            sent: count("sent"),
-            late: count("late"),
-            right: count("right"),
-            refused: count("refused"),
-            failed: count("failed"),
-            wrong: count("wrong"),
+            sent: self.sent,
+            late: self.late,
+            right: self.right,
+            refused: self.refused,
+            failed: self.failed,
+            wrong: self.wrong,
             due_per_second: per_second(self.due_in_time),
             achieved_per_second: per_second(self.right_in_time),
             latency_ms: latency(&self.all),
