@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use memchr::memmem;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, accept_with};
 use rustix::time::Timespec;
 
 use self::large::Large;
@@ -25,6 +27,8 @@ const READ_BYTES: usize = 64 * 1024;
 /// Reads from one connection before others have their turn.
 const READS_MAX: usize = 16;
 const EVENTS: usize = 256;
+/// To copy a body behind its head costs less than to send two pieces.
+const COPIED_MAX: usize = 16 * 1024;
 /// A buffer that grew beyond this is given back.
 const KEPT_BYTES: usize = 1024 * 1024;
 const LISTENER: u64 = u64::MAX;
@@ -67,7 +71,7 @@ pub struct Echo {
 }
 
 impl Echo {
-    /// On a listener that does not block, until the other end of `stopped` goes.
+    /// On a listener that neither blocks nor lets its connections delay what is small, until the other end of `stopped` goes.
     ///
     /// # Errors
     /// When the system has no more descriptors.
@@ -95,7 +99,7 @@ impl Echo {
             let waited =
                 epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref());
             match waited {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => return,
             }
             for event in events.drain(..) {
@@ -111,13 +115,14 @@ impl Echo {
 
     fn accept(&mut self) {
         loop {
-            match self.listener.accept() {
-                Ok((stream, _)) => {
+            // In one call, unlike that of the standard library and a second one.
+            match accept_with(&self.listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok(stream) => {
                     // One that cannot be set up is dropped, which its client notices.
-                    let _ = self.admit(stream);
+                    let _ = self.admit(stream.into());
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(Errno::AGAIN) => return,
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(_) => {
                     // Out of descriptors: others have to end first.
                     std::thread::sleep(Duration::from_millis(1));
@@ -128,8 +133,6 @@ impl Echo {
     }
 
     fn admit(&mut self, stream: TcpStream) -> std::io::Result<()> {
-        stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
         let slot = self.free.pop().unwrap_or_else(|| {
             self.connections.push(None);
             self.connections.len() - 1
@@ -250,6 +253,11 @@ impl Echo {
         head.extend_from_slice(b"HTTP/1.1 200 OK\r\nContent-Type: ");
         head.extend_from_slice(request.content_type);
         let _ = write!(head, "\r\nContent-Length: {}\r\n\r\n", body.len());
+        let mut body = body;
+        if body.len() <= COPIED_MAX {
+            head.extend_from_slice(body);
+            body = b"";
+        }
         let alive = if self.delay.is_zero() {
             connection.close |= request.close;
             self.send(token, connection, &head, body)
@@ -295,7 +303,12 @@ impl Echo {
     fn send(&self, token: u64, connection: &mut Connection, head: &[u8], body: &[u8]) -> bool {
         let mut sent = 0;
         if connection.output.is_empty() {
-            sent = match connection.stream.write_vectored(&[IoSlice::new(head), IoSlice::new(body)]) {
+            let stream = &mut connection.stream;
+            let written = match body {
+                [] => stream.write(head),
+                _ => stream.write_vectored(&[IoSlice::new(head), IoSlice::new(body)]),
+            };
+            sent = match written {
                 Ok(sent) => sent,
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => 0,
                 Err(_) => return false,
