@@ -26,8 +26,27 @@ pub const CONNECTION_WAITERS_BURST_MAX: usize = 4096;
 pub const READ_BUFFER_BYTES: usize = 16 * 1024;
 /// The same while a long body streams.
 pub const LARGE_READ_BUFFER_BYTES: usize = 64 * 1024;
-/// Connections open at a time on one worker; more wait in the kernel's queue.
+/// Connections open at a time on one worker, channels of multiplexed ones included; more wait in the kernel's queue, or to be
+/// accepted.
 pub const CONNECTIONS_PER_WORKER_MAX: usize = 10_000;
+/// Channels that a client opens on one multiplexed connection at a time.
+pub const CHANNELS_MAX: usize = 512;
+/// Bytes that either end may send on a channel before the other one says that it takes more.
+pub const CHANNEL_WINDOW_BYTES: usize = 128 * 1024;
+/// The same for a client on a channel that the server has not accepted yet.
+pub const CHANNEL_WINDOW_BYTES_MIN: usize = 16 * 1024;
+/// What one channel says between two writes to the connection, so that others can say something, too.
+pub const CHANNEL_ROUND_BYTES_MAX: usize = 64 * 1024;
+/// Bytes for which references stand that come over a multiplexed connection, for each other byte.
+pub const REPEATED_BYTES_PER_BYTE_MAX: u64 = 64;
+/// The same before there is any.
+pub const REPEATED_BYTES_MAX: u64 = 1024 * 1024;
+/// The same on a channel on which a long body comes.
+pub const CHANNEL_WINDOW_BYTES_MAX: usize = 1024 * 1024;
+/// What the windows of all channels of a connection may have grown together, in bytes.
+pub const CHANNEL_WINDOWS_GROWTH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of all channels together that wait to be written to a multiplexed connection; then they wait before they say more.
+pub const CHANNELS_OUT_BYTES_MAX: usize = 256 * 1024;
 /// TLS sessions remembered per server configuration, and peers per client configuration.
 pub const TLS_SESSIONS_MAX: usize = 10_000;
 /// Life of a TLS session that may be resumed, either side.

@@ -195,7 +195,7 @@ impl Preparation {
             stamper,
             repeats: Repeats::default(),
             peer_ocsp: PeerOcsp::default(),
-            peer_tls: tls::to_servers(&authentication, &config.tls),
+            peer_tls: tls::to_servers(&authentication, &config),
             service_tls: tls::to_services(internal.as_ref().map(|internal| &internal.identity)),
             internal_certificate: internal.as_ref().map(|internal| internal.certificate.clone()),
             authentication: Arc::clone(&authentication),

@@ -82,7 +82,7 @@ pub(super) fn listeners(
     let mut listeners = Vec::new();
     for port in ports {
         let (role, tls) = match port.name {
-            SERVER => (Role::SecurityServer, Some(tls::server_port(authentication, trust, &config.tls))),
+            SERVER => (Role::SecurityServer, Some(tls::server_port(authentication, trust, config))),
             OCSP => (Role::OcspResponder, None),
             HEALTH => (Role::Health, None),
             CONSUMER_HTTPS => match internal {

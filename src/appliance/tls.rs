@@ -6,7 +6,7 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use rustls::SupportedCipherSuite;
 
-use crate::config::Tls;
+use crate::config::{Config, Tls};
 use crate::control::SharedTrust;
 use crate::crypto::Certificate;
 use crate::exchange::Authentication;
@@ -19,7 +19,7 @@ use crate::worker::{ClientAuth, IdentitySource, TlsClient, TlsServer};
 pub fn server_port(
     authentication: &Arc<ArcSwapOption<Authentication>>,
     trust: &SharedTrust,
-    config: &Tls,
+    config: &Config,
 ) -> Arc<TlsServer> {
     let known = Arc::clone(trust);
     let accept = Arc::new(move |leaf: &[u8]| {
@@ -28,7 +28,9 @@ pub fn server_port(
     });
     let hints = issuer_hints(trust);
     let server = TlsServer::new(identity(authentication), ClientAuth::Required { accept, hints });
-    Arc::new(server.with_suites(versions(config), extra_suites(config)).with_resumption(config.resumption))
+    let (tls, multiplexing) = (&config.tls, multiplexing(config));
+    let server = server.with_suites(versions(tls), extra_suites(tls));
+    Arc::new(server.with_resumption(tls.resumption).with_multiplexing(multiplexing))
 }
 
 /// Port 8443: a client certificate is wanted and any is taken; what it is worth is judged with the message.
@@ -37,9 +39,16 @@ pub fn client_port(internal: &IdentitySource) -> Arc<TlsServer> {
 }
 
 /// Towards other servers, with the authentication certificate.
-pub fn to_servers(authentication: &Arc<ArcSwapOption<Authentication>>, config: &Tls) -> Arc<TlsClient> {
+pub fn to_servers(authentication: &Arc<ArcSwapOption<Authentication>>, config: &Config) -> Arc<TlsClient> {
     let client = TlsClient::new(Some(identity(authentication)));
-    Arc::new(client.with_suites(versions(config), extra_suites(config)).with_resumption(config.resumption))
+    let (tls, multiplexing) = (&config.tls, multiplexing(config));
+    let client = client.with_suites(versions(tls), extra_suites(tls));
+    Arc::new(client.with_resumption(tls.resumption).with_multiplexing(multiplexing))
+}
+
+// Where a connection is for one exchange only there is nothing to multiplex.
+fn multiplexing(config: &Config) -> bool {
+    config.tls.multiplexing && config.proxy.connection_reuse
 }
 
 // Official servers have nothing better by default (`transport.md` 3.1); information systems and services do.

@@ -41,7 +41,8 @@ pub(super) fn start_workers(
         WorkerConfig { listeners, timeouts, workers, pin, connections, admission, beat, ..defaults };
     let pool =
         PoolOptions { idle_per_target_max: config.proxy.pooled_connections_max, ..PoolOptions::default() };
-    let workers = run_workers(settings, move |_| {
+    let workers = run_workers(settings, move |worker| {
+        let pool = PoolOptions { worker, ..pool };
         Rc::new(Router::new(Worker {
             shared: Arc::clone(&shared),
             peers: Pool::new(pool),

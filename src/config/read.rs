@@ -299,6 +299,7 @@ fn tls(section: &mut Section<'_>, root: &Path) -> Tls {
         cbc,
         modern,
         resumption: section.switch("resumption").unwrap_or(true),
+        multiplexing: section.switch("multiplexing").unwrap_or(true) && modern,
     }
 }
 

@@ -226,6 +226,9 @@ pub struct Tls {
     pub modern: bool,
     /// Between servers, let sessions be resumed. Default true.
     pub resumption: bool,
+    /// Between servers, carry many exchanges at a time on one connection where the other server can, which only Hermod
+    /// does. Default true; false without `modern`.
+    pub multiplexing: bool,
 }
 
 /// Which federated instances are followed.

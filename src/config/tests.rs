@@ -52,7 +52,9 @@ fn trap_transport_01_cbc_suites_are_there_by_default_and_can_be_switched_off() {
 #[test]
 fn a_server_offers_something_to_other_servers() {
     let config = parse(&format!("{SERVER}[tls]\nmodern = false\nresumption = false\n")).unwrap();
-    assert!(config.tls.cbc && !config.tls.modern && !config.tls.resumption);
+    assert!(config.tls.cbc && !config.tls.modern && !config.tls.resumption && !config.tls.multiplexing);
+    assert!(parse(SERVER).unwrap().tls.multiplexing);
+    assert!(!parse(&format!("{SERVER}[tls]\nmultiplexing = false\n")).unwrap().tls.multiplexing);
     let refused = parse(&format!("{SERVER}[tls]\ncbc = false\nmodern = false\n")).unwrap_err().to_string();
     assert!(refused.contains("both false"), "{refused}");
 }

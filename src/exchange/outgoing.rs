@@ -65,7 +65,9 @@ impl Outgoing {
     /// The OCSP responses about the own authentication chain, leaf first.
     pub fn ocsp_responses(&mut self, responses: &[Bytes]) {
         for response in responses {
-            self.encoder.ocsp_response(&mut self.buffer, response);
+            self.encoder.ocsp_response_start(&mut self.buffer);
+            self.gather_buffer();
+            self.gather(response.clone());
         }
     }
 

@@ -37,6 +37,11 @@ impl Encoder {
         self.whole(out, "application/ocsp-response", der);
     }
 
+    /// The start of an OCSP response; its body is shared by many messages and need not be copied.
+    pub fn ocsp_response_start(&mut self, out: &mut BytesMut) {
+        self.part_start(out, "application/ocsp-response", &[]);
+    }
+
     /// The SOAP part with the content type and the other headers that it came with.
     pub fn soap_start(&mut self, out: &mut BytesMut, content_type: &str, fields: &[(Bytes, Bytes)]) {
         self.part_start(out, content_type, fields);

@@ -84,6 +84,33 @@ impl Target {
     }
 }
 
+/// Connects to the first address that accepts; `limit` is for each, with its TLS handshake.
+pub(super) async fn dial(target: &Target, limit: Duration) -> Result<(Connection, Key), HttpError> {
+    let mut failure = HttpError::Misuse("a target without addresses");
+    for &address in &target.addresses {
+        let attempt = within(limit, Wait::Connect, async {
+            // The key is taken first: if the identity changes meanwhile, the connection is merely not reused.
+            let key = Key::new(target, address)?;
+            let stream = Stream::connect(address, runtime::current());
+            let stream = stream.await.map_err(|source| HttpError::Connect { address, source })?;
+            let session: Option<Box<dyn TlsSession>> = match &target.tls {
+                Some((client, host)) => Some(Box::new(client.session(host)?)),
+                None => None,
+            };
+            let mut connection = Connection::new(stream, session, address);
+            connection.handshake().await?;
+            connection.tls().into_iter().for_each(handshakes::made);
+            Ok((connection, key))
+        });
+        match attempt.await {
+            Ok(made) => return Ok(made),
+            Err(error @ (HttpError::Connect { .. } | HttpError::Timeout(_))) => failure = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(failure)
+}
+
 enum State {
     Idle,
     Request(Encoder),
@@ -106,38 +133,6 @@ pub struct ClientConnection {
 }
 
 impl ClientConnection {
-    /// Connects to the first address that accepts; `limit` is for each, with its TLS handshake.
-    pub(super) async fn connect(
-        target: &Target,
-        limit: Duration,
-        key: impl Fn(SocketAddr) -> Result<Key, HttpError>,
-        pool: Weak<Idle>,
-    ) -> Result<Self, HttpError> {
-        let mut failure = HttpError::Misuse("a target without addresses");
-        for &address in &target.addresses {
-            let attempt = within(limit, Wait::Connect, async {
-                // The key is taken first: if the identity changes meanwhile, the connection is merely not reused.
-                let key = key(address)?;
-                let stream = Stream::connect(address, runtime::current());
-                let stream = stream.await.map_err(|source| HttpError::Connect { address, source })?;
-                let session: Option<Box<dyn TlsSession>> = match &target.tls {
-                    Some((client, host)) => Some(Box::new(client.session(host)?)),
-                    None => None,
-                };
-                let mut connection = Connection::new(stream, session, address);
-                connection.handshake().await?;
-                connection.tls().into_iter().for_each(handshakes::made);
-                Ok((connection, key))
-            });
-            match attempt.await {
-                Ok((connection, key)) => return Ok(Self::new(connection, key, pool, false)),
-                Err(error @ (HttpError::Connect { .. } | HttpError::Timeout(_))) => failure = error,
-                Err(error) => return Err(error),
-            }
-        }
-        Err(failure)
-    }
-
     pub(super) fn new(connection: Connection, key: Key, pool: Weak<Idle>, reused: bool) -> Self {
         Self {
             connection,
@@ -158,7 +153,7 @@ impl ClientConnection {
         self.connection.peer()
     }
 
-    /// The connection has served an exchange before.
+    /// The connection has served an exchange before, or is a new channel of one that stood before.
     pub fn reused(&self) -> bool {
         self.reused
     }
@@ -177,7 +172,7 @@ impl ClientConnection {
 
     /// The TLS session was resumed.
     pub fn resumed(&self) -> bool {
-        self.connection.tls().is_some_and(TlsSession::resumed)
+        self.connection.resumed()
     }
 
     /// How long a stalled write or body read may take; 60 s if not set.
@@ -282,7 +277,7 @@ impl ClientConnection {
     async fn next_head(&mut self) -> Result<ResponseHead, HttpError> {
         let mut scanner = HeadScanner::default();
         loop {
-            self.answered |= !self.connection.input.is_empty();
+            self.answered |= self.connection.waiting() > 0;
             if let Some(length) = scanner.scan(&self.connection.input, HTTP_RESPONSE_HEAD_BYTES_MAX)? {
                 return parse_response(&self.connection.input.split_to(length).freeze());
             }
@@ -302,7 +297,7 @@ impl ClientConnection {
             return Err(HttpError::Misuse("no response body to read"));
         };
         while !*complete {
-            match decoder.decode(&mut self.connection.input)? {
+            match self.connection.decode(decoder)? {
                 Decoded::Data(data) => return Ok(Some(data)),
                 Decoded::End => *complete = true,
                 Decoded::NeedMore => match self.connection.end() {
@@ -320,6 +315,22 @@ impl ClientConnection {
         self.connection.is_idle_and_open().await
     }
 
+    /// Its server was not accepted: where it is a channel of a multiplexed connection, that is not used again either.
+    pub fn distrust(&self) {
+        self.connection.session().into_iter().for_each(|session| session.retire());
+    }
+
+    /// It is a channel of a multiplexed connection.
+    pub(super) fn is_channel(&self) -> bool {
+        self.connection.session().is_some()
+    }
+
+    /// The multiplexed connection under it.
+    #[cfg(test)]
+    pub(super) fn session(&self) -> Option<std::rc::Rc<super::multiplex::Session>> {
+        self.connection.session().cloned()
+    }
+
     pub(super) fn into_connection(self) -> Connection {
         self.connection
     }
@@ -332,7 +343,7 @@ impl ClientConnection {
             State::Request(_) | State::RequestSent => false,
         };
         let Some(pool) = self.pool.upgrade() else { return };
-        if fit && self.connection.input.is_empty() && self.connection.end().is_none() {
+        if fit && self.connection.waiting() == 0 && self.connection.end().is_none() {
             pool.put(self.key, self.connection, matches!(self.state, State::Body { .. }));
         } else if !self.reused {
             // One that has served before is closed by a peer that restarts, or has had it open for long enough.

@@ -92,13 +92,13 @@ pub(super) enum After {
 impl ServerExchange {
     pub(super) fn new(
         connection: Connection,
-        peer: PeerInfo,
+        peer: Rc<PeerInfo>,
         timeouts: ServerTimeouts,
         stop: watch::Receiver<Phase>,
     ) -> Self {
         Self {
             connection,
-            peer: Rc::new(peer),
+            peer,
             timeouts,
             stop,
             body: BodyDecoder::new(BodyFraming::None),
@@ -159,7 +159,7 @@ impl ServerExchange {
             if self.body_ended {
                 return Ok(None);
             }
-            match self.body.decode(&mut self.connection.input)? {
+            match self.connection.decode(&mut self.body)? {
                 Decoded::Data(data) => return Ok(Some(data)),
                 Decoded::End => self.body_ended = true,
                 Decoded::NeedMore => {
@@ -172,9 +172,9 @@ impl ServerExchange {
                         let write = self.connection.write_all(vec![interim]);
                         within(self.timeouts.write, Wait::Write, write).await?;
                     }
-                    let (began, before) = (Instant::now(), self.connection.input.len());
+                    let (began, before) = (Instant::now(), self.connection.waiting());
                     self.connection.fill_within(self.timeouts.body, Wait::Body).await?;
-                    let received = self.connection.input.len() - before;
+                    let received = self.connection.waiting() - before;
                     let least = self.timeouts.body_bytes_per_sec_min;
                     self.progress.waited(began.elapsed(), received, least)?;
                 }

@@ -13,9 +13,12 @@ use super::exchange::{After, Handler, PeerInfo, ServerExchange};
 use super::http::{HeadScanner, RequestHead, parse_request};
 use super::limited::within;
 use super::listener::Role;
+use super::multiplex::Hello;
+use super::open::OpenConnections;
+use super::server_channels::serve_channels;
 use super::stream::Stream;
 use super::tls::{TlsServer, TlsSession, handshakes};
-use super::workers::{Kept, Leaving, Phase};
+use super::workers::{Admission, Kept, Leaving, Phase};
 use crate::limits::{HTTP_BODY_BYTES_PER_SEC_MIN, HTTP_DRAIN_BYTES_MAX, HTTP_HEAD_BYTES_MAX};
 
 // How long a client that was refused in the middle of its request may take to read the answer.
@@ -24,7 +27,7 @@ const LINGER: Duration = Duration::from_secs(2);
 // closed the runtime gets so much time to bring it.
 const LAST_LOOK: Duration = Duration::from_millis(5);
 // How long a client that has just connected may take to send its first request when a stop has begun.
-const FIRST_REQUEST: Duration = Duration::from_secs(1);
+pub(super) const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// How long a server waits for its clients.
 #[derive(Debug, Clone, Copy)]
@@ -66,17 +69,31 @@ pub(super) struct Site<H> {
     pub(super) timeouts: ServerTimeouts,
     pub(super) stop: watch::Receiver<Phase>,
     pub(super) leaving: Arc<Leaving>,
+    pub(super) open: Rc<OpenConnections>,
+    pub(super) admission: Admission,
+    /// Which worker this is, for clients that multiplex.
+    pub(super) place: Hello,
 }
 
 /// Serves a connection until it ends.
-pub(super) async fn serve<H: Handler>(site: &Site<H>, stream: Stream, address: SocketAddr) {
+pub(super) async fn serve<H: Handler>(site: &Rc<Site<H>>, stream: Stream, address: SocketAddr) {
     match open(site, stream, address).await {
-        Ok(exchange) => requests(site, exchange).await,
+        Ok((connection, peer)) if connection.is_multiplexed() => {
+            Box::pin(serve_channels(site, connection, peer)).await;
+        }
+        Ok((connection, peer)) => {
+            let exchange = ServerExchange::new(connection, Rc::new(peer), site.timeouts, site.stop.clone());
+            requests(site, exchange).await;
+        }
         Err(error) => tracing::debug!(peer = %address, %error, "connection refused"),
     }
 }
 
-async fn open<H>(site: &Site<H>, stream: Stream, address: SocketAddr) -> Result<ServerExchange, HttpError> {
+async fn open<H>(
+    site: &Site<H>,
+    stream: Stream,
+    address: SocketAddr,
+) -> Result<(Connection, PeerInfo), HttpError> {
     let session: Option<Box<dyn TlsSession>> = match &site.tls {
         Some(tls) => Some(Box::new(tls.session()?)),
         None => None,
@@ -95,10 +112,11 @@ async fn open<H>(site: &Site<H>, stream: Stream, address: SocketAddr) -> Result<
     if let Some(tls) = tls {
         tracing::trace!(peer = %address, resumed = peer.resumed, session = tls.description(), "tls");
     }
-    Ok(ServerExchange::new(connection, peer, site.timeouts, site.stop.clone()))
+    Ok((connection, peer))
 }
 
-async fn requests<H: Handler>(site: &Site<H>, mut exchange: ServerExchange) {
+/// Serves the requests of a connection one after the other until it ends.
+pub(super) async fn requests<H: Handler>(site: &Site<H>, mut exchange: ServerExchange) {
     let mut served = false;
     loop {
         let next = next_request(site, &mut exchange.connection, served).await;

@@ -23,7 +23,9 @@ type RingRead = Pin<Box<dyn Future<Output = (io::Result<usize>, BytesMut)>>>;
 
 /// A connected TCP stream. Reads may be cancelled without losing data; a cancelled write spoils the stream.
 pub(super) struct Stream {
-    io: Io,
+    socket: Socket,
+    /// On a ring a read in flight owns its buffer; it stays here when its caller is cancelled, so nothing is lost.
+    reading: Option<RingRead>,
     buffer: BytesMut,
     /// How large the next buffer is: more than usual while reads fill theirs.
     buffer_bytes: usize,
@@ -31,13 +33,13 @@ pub(super) struct Stream {
     writing: bool,
 }
 
-enum Io {
-    IoUring {
-        socket: Rc<tokio_uring::net::TcpStream>,
-        // A read in flight owns its buffer; it stays here when its caller is cancelled, so nothing is lost.
-        read: Option<RingRead>,
-    },
-    Epoll(tokio::net::TcpStream),
+/// The way out of a stream, for a task that writes while another one reads.
+pub(super) struct StreamWriter(Socket);
+
+#[derive(Clone)]
+enum Socket {
+    IoUring(Rc<tokio_uring::net::TcpStream>),
+    Epoll(Rc<tokio::net::TcpStream>),
 }
 
 impl Stream {
@@ -46,18 +48,19 @@ impl Stream {
         socket.set_nodelay(true)?;
         SockRef::from(&socket)
             .set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(KEEPALIVE_SECS)))?;
-        let io = match kind {
+        let socket = match kind {
             RuntimeKind::IoUring => {
                 // In non-blocking mode the ring would report EAGAIN instead of waiting.
                 socket.set_nonblocking(false)?;
-                Io::IoUring { socket: Rc::new(tokio_uring::net::TcpStream::from_std(socket)), read: None }
+                Socket::IoUring(Rc::new(tokio_uring::net::TcpStream::from_std(socket)))
             }
             RuntimeKind::Epoll => {
                 socket.set_nonblocking(true)?;
-                Io::Epoll(tokio::net::TcpStream::from_std(socket)?)
+                Socket::Epoll(Rc::new(tokio::net::TcpStream::from_std(socket)?))
             }
         };
-        Ok(Self { io, buffer: BytesMut::new(), buffer_bytes: READ_BUFFER_BYTES, writing: false })
+        let (buffer, buffer_bytes) = (BytesMut::new(), READ_BUFFER_BYTES);
+        Ok(Self { socket, reading: None, buffer, buffer_bytes, writing: false })
     }
 
     /// Connects. The wait is epoll's on both runtimes, since a connect operation cannot be taken back from a ring.
@@ -68,23 +71,23 @@ impl Stream {
 
     /// The next bytes, empty at the end of the stream.
     pub(super) async fn read(&mut self) -> io::Result<BytesMut> {
-        match &mut self.io {
-            Io::IoUring { socket, read } => {
-                let operation = read.get_or_insert_with(|| {
+        match &self.socket {
+            Socket::IoUring(socket) => {
+                let operation = self.reading.get_or_insert_with(|| {
                     let mut buffer = std::mem::take(&mut self.buffer);
                     make_room(&mut buffer, self.buffer_bytes);
                     let socket = Rc::clone(socket);
                     Box::pin(async move { socket.read(buffer).await })
                 });
                 let (result, mut buffer) = operation.await;
-                *read = None;
+                self.reading = None;
                 let length = result?;
                 let bytes = buffer.split_to(length.min(buffer.len()));
                 self.buffer = buffer;
                 self.buffer_bytes = next_buffer_bytes(bytes.len(), self.buffer.capacity());
                 Ok(bytes)
             }
-            Io::Epoll(socket) => loop {
+            Socket::Epoll(socket) => loop {
                 socket.readable().await?;
                 make_room(&mut self.buffer, self.buffer_bytes);
                 match socket.try_read_buf(&mut self.buffer) {
@@ -103,7 +106,7 @@ impl Stream {
     /// Writes a buffer as a whole and gives it back emptied.
     pub(super) async fn write_buffer(&mut self, buffer: Vec<u8>) -> io::Result<Vec<u8>> {
         self.writing = true;
-        let result = self.io.write_buffer(buffer).await;
+        let result = self.socket.write_buffer(buffer).await;
         self.writing = false;
         result
     }
@@ -112,35 +115,62 @@ impl Stream {
     pub(super) async fn write_slices(&mut self, mut slices: Vec<Bytes>) -> io::Result<()> {
         slices.retain(|slice| !slice.is_empty());
         self.writing = true;
-        let result = self.io.write_slices(slices).await;
+        let result = self.socket.write_slices(slices).await;
         self.writing = false;
         result
     }
 
+    /// The way out, for somebody else; this stream then only reads.
+    pub(super) fn writer(&self) -> StreamWriter {
+        StreamWriter(self.socket.clone())
+    }
+
+    /// A peer that does not confirm what was sent for so long is gone.
+    pub(super) fn set_confirmed_within(&self, limit: Duration) {
+        let _ = SockRef::from(&self.socket).set_tcp_user_timeout(Some(limit));
+    }
+
     /// Says that no more bytes will be sent (FIN).
     pub(super) fn shutdown_write(&self) -> io::Result<()> {
-        SockRef::from(self).shutdown(Shutdown::Write)
+        SockRef::from(&self.socket).shutdown(Shutdown::Write)
     }
 
     /// Makes the coming close a reset: the peer must not take what was sent so far for the whole.
     pub(super) fn reset_on_close(&self) {
-        let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
     }
 
     /// What an idle connection shows, without waiting: `WouldBlock` is a live one, 0 bytes its end.
     pub(super) fn peek(&mut self) -> io::Result<usize> {
-        if let Io::IoUring { read: Some(_), .. } = &self.io {
+        if self.reading.is_some() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let mut byte = [std::mem::MaybeUninit::uninit()];
-        SockRef::from(&*self).recv_with_flags(&mut byte, libc::MSG_PEEK | libc::MSG_DONTWAIT)
+        SockRef::from(&self.socket).recv_with_flags(&mut byte, libc::MSG_PEEK | libc::MSG_DONTWAIT)
     }
 }
 
-impl Io {
-    async fn write_buffer(&mut self, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+impl StreamWriter {
+    /// As [`Stream::write_buffer`]; one at a time.
+    pub(super) async fn write_buffer(&self, buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+        self.0.write_buffer(buffer).await
+    }
+
+    /// Ends both directions at once: operations in flight come back.
+    pub(super) fn shutdown(&self) {
+        let _ = SockRef::from(&self.0).shutdown(Shutdown::Both);
+    }
+
+    /// Says that no more bytes will be sent (FIN).
+    pub(super) fn shutdown_write(&self) -> io::Result<()> {
+        SockRef::from(&self.0).shutdown(Shutdown::Write)
+    }
+}
+
+impl Socket {
+    async fn write_buffer(&self, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
         match self {
-            Self::IoUring { socket, .. } => {
+            Self::IoUring(socket) => {
                 let (result, back) = socket.write_all(buffer).await;
                 result?;
                 buffer = back;
@@ -157,13 +187,11 @@ impl Io {
         Ok(buffer)
     }
 
-    async fn write_slices(&mut self, mut slices: Vec<Bytes>) -> io::Result<()> {
+    async fn write_slices(&self, mut slices: Vec<Bytes>) -> io::Result<()> {
         while let Some(first) = slices.first() {
             let written = match self {
-                Self::IoUring { socket, .. } if slices.len() == 1 => {
-                    socket.write(first.clone()).submit().await.0?
-                }
-                Self::IoUring { socket, .. } => {
+                Self::IoUring(socket) if slices.len() == 1 => socket.write(first.clone()).submit().await.0?,
+                Self::IoUring(socket) => {
                     let (result, back) = socket.writev(slices).await;
                     slices = back;
                     result?
@@ -180,14 +208,14 @@ impl Io {
     }
 }
 
-impl AsFd for Stream {
+impl AsFd for Socket {
     #[allow(unsafe_code)]
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.io {
+        match self {
             // SAFETY: the descriptor is open as long as the socket exists, and the socket outlives the borrow of
             // `self`. tokio-uring's streams only lack the AsFd implementation.
-            Io::IoUring { socket, .. } => unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) },
-            Io::Epoll(socket) => socket.as_fd(),
+            Self::IoUring(socket) => unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) },
+            Self::Epoll(socket) => socket.as_fd(),
         }
     }
 }
@@ -196,11 +224,11 @@ impl Drop for Stream {
     // An operation in flight keeps the descriptor of a ring's socket open after the drop. The shutdown lets it
     // complete; that of the read side alone says nothing to the peer.
     fn drop(&mut self) {
-        if let Io::IoUring { read, .. } = &self.io {
+        if matches!(self.socket, Socket::IoUring(_)) {
             if self.writing {
-                let _ = SockRef::from(&*self).shutdown(Shutdown::Both);
-            } else if read.is_some() {
-                let _ = SockRef::from(&*self).shutdown(Shutdown::Read);
+                let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
+            } else if self.reading.is_some() {
+                let _ = SockRef::from(&self.socket).shutdown(Shutdown::Read);
             }
         }
     }

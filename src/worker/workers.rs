@@ -1,6 +1,5 @@
 //! Worker threads: start, accept, leave, drain, stop.
 
-use std::cell::Cell;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -8,12 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::affinity;
 use super::error::WorkerError;
 use super::exchange::Handler;
 use super::listener::{Listener, ListenerConfig, Role};
+use super::multiplex::Hello;
+use super::open::OpenConnections;
 use super::runtime::{self, RuntimeKind, WorkerRuntime};
 use super::server::{ServerTimeouts, Site, serve};
 use crate::limits::CONNECTIONS_PER_WORKER_MAX;
@@ -90,7 +91,7 @@ impl Admission {
         !self.0.load(Ordering::Relaxed)
     }
 
-    async fn opened(&self) {
+    pub(super) async fn opened(&self) {
         while !self.is_open() {
             tokio::time::sleep(ACCEPT_PAUSE).await;
         }
@@ -303,8 +304,8 @@ fn work<H: Handler>(
                 return;
             }
         };
-        let open = OpenConnections { max: config.connections, ..OpenConnections::default() };
-        let (handler, open) = (make_handler(), Rc::new(open));
+        let place = Hello { worker: number as u16, workers: pulse.0.len() as u16 };
+        let (handler, open) = (make_handler(), Rc::new(OpenConnections::up_to(config.connections)));
         let accepting: Vec<_> = listeners
             .into_iter()
             .filter_map(|(place, socket)| Some((config.listeners.get(place)?, socket)))
@@ -316,8 +317,11 @@ fn work<H: Handler>(
                     timeouts: config.timeouts,
                     stop: stop.clone(),
                     leaving: Arc::clone(&leaving),
+                    open: Rc::clone(&open),
+                    admission: config.admission.clone(),
+                    place,
                 });
-                tokio::task::spawn_local(accept(site, socket, Rc::clone(&open), config.admission.clone()))
+                tokio::task::spawn_local(accept(site, socket))
             })
             .collect();
         let beating = tokio::task::spawn_local(beat(pulse, number, config.beat));
@@ -327,7 +331,7 @@ fn work<H: Handler>(
         }
         let _ = stop.clone().wait_for(|phase| *phase == Phase::Draining).await;
         if tokio::time::timeout(config.drain, open.none_left()).await.is_err() {
-            tracing::warn!(connections = open.count.get(), "exchanges are cut by the end of the drain time");
+            tracing::warn!(connections = open.count(), "exchanges are cut by the end of the drain time");
         }
         beating.abort();
     });
@@ -355,26 +359,21 @@ fn hang_on_purpose(number: usize) {
 #[cfg(not(debug_assertions))]
 fn hang_on_purpose(_: usize) {}
 
-async fn accept<H: Handler>(
-    site: Rc<Site<H>>,
-    listener: Listener,
-    open: Rc<OpenConnections>,
-    admission: Admission,
-) {
+async fn accept<H: Handler>(site: Rc<Site<H>>, listener: Listener) {
     let mut stop = site.stop.clone();
     loop {
         let accepted = tokio::select! {
             biased;
             _ = stop.wait_for(|phase| *phase >= Phase::Moving) => return,
             accepted = async {
-                open.room().await;
-                admission.opened().await;
+                site.open.room().await;
+                site.admission.opened().await;
                 listener.accept().await
             } => accepted,
         };
         match accepted {
             Ok((stream, address)) => {
-                let (site, open) = (Rc::clone(&site), OpenConnections::enter(&open));
+                let (site, open) = (Rc::clone(&site), OpenConnections::enter(&site.open));
                 tokio::task::spawn_local(async move {
                     serve(&site, stream, address).await;
                     drop(open);
@@ -385,43 +384,5 @@ async fn accept<H: Handler>(
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
-    }
-}
-
-#[derive(Default)]
-struct OpenConnections {
-    max: usize,
-    count: Cell<usize>,
-    changed: Notify,
-}
-
-struct OpenConnection(Rc<OpenConnections>);
-
-impl OpenConnections {
-    fn enter(this: &Rc<Self>) -> OpenConnection {
-        this.count.set(this.count.get() + 1);
-        OpenConnection(Rc::clone(this))
-    }
-
-    async fn until(&self, condition: impl Fn(usize) -> bool) {
-        while !condition(self.count.get()) {
-            self.changed.notified().await;
-        }
-    }
-
-    async fn room(&self) {
-        self.until(|count| count < self.max).await;
-    }
-
-    async fn none_left(&self) {
-        self.until(|count| count == 0).await;
-    }
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.count.set(self.0.count.get().saturating_sub(1));
-        // Everything is on one thread, so nobody can start to wait between the change and this.
-        self.0.changed.notify_waiters();
     }
 }

@@ -76,7 +76,12 @@ impl PeerRequest {
         worker.shared.counters.phase(Phase::Peer, began);
         match answered {
             Ok(head) => Ok((self.chosen.connection, head)),
-            Err(error) if self.chosen.connection.may_resend() && self.sent.is_some() => {
+            // An answer that takes too long may still come about: the service would get the request twice.
+            Err(error)
+                if self.chosen.connection.may_resend()
+                    && self.sent.is_some()
+                    && !matches!(error, HttpError::Timeout(_)) =>
+            {
                 tracing::debug!(address = self.chosen.address, %error, "sending again on a new connection");
                 Box::pin(self.repeat(worker, trust, provider)).await
             }

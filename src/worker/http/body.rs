@@ -57,6 +57,20 @@ impl BodyDecoder {
         }
     }
 
+    /// The same from bytes that stay where they are; `None` where something else than the body's bytes is due.
+    pub(crate) fn take(&mut self, input: &mut Bytes) -> Option<Bytes> {
+        match self {
+            Self::Length(0) => None,
+            Self::Length(left) => {
+                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+                *left -= taken as u64;
+                Some(input.split_to(taken))
+            }
+            Self::Chunked(decoder) => decoder.0.take(input),
+            Self::UntilClose => Some(std::mem::take(input)),
+        }
+    }
+
     /// The body ends with the connection.
     pub(crate) fn ends_with_connection(&self) -> bool {
         matches!(self, Self::UntilClose)

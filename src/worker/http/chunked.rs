@@ -28,6 +28,15 @@ impl ChunkedDecoder {
         Self(State::Size)
     }
 
+    /// Takes what belongs to the body from the front of bytes that stay where they are; `None` where a line is due.
+    pub(super) fn take(&mut self, input: &mut Bytes) -> Option<Bytes> {
+        let State::Data(left) = self.0 else { return None };
+        let taken = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
+        let left = left - taken as u64;
+        self.0 = if left == 0 { State::DataEnd } else { State::Data(left) };
+        Some(input.split_to(taken))
+    }
+
     /// Takes what it can from the front of `input`; data comes as slices of it.
     pub(super) fn decode(&mut self, input: &mut BytesMut) -> Result<Decoded, HttpError> {
         loop {

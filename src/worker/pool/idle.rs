@@ -2,30 +2,39 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use foldhash::HashMap;
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::super::client::{ClientConnection, Target};
+use super::super::client::{ClientConnection, Target, dial};
 use super::super::connection::Connection;
-use super::super::error::HttpError;
+use super::super::error::{HttpError, Wait};
+use super::super::multiplex::Session;
+use super::super::tls::TlsClient;
 use super::route::{CONNECT_LONGEST, Handed, Route};
+use super::sessions::Sessions;
 use super::{Key, MADE, PoolOptions};
+
+/// How long the first frame of a server that multiplexes may take.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
 /// The idle connections, and who waits for one.
 pub(in crate::worker) struct Idle {
     options: PoolOptions,
     routes: RefCell<HashMap<Key, Route>>,
+    sessions: RefCell<HashMap<Key, Sessions>>,
     sweeping: Cell<bool>,
 }
 
 impl Idle {
     pub(super) fn new(options: PoolOptions) -> Self {
-        Self { options, routes: RefCell::default(), sweeping: Cell::new(false) }
+        let (routes, sessions) = (RefCell::default(), RefCell::default());
+        Self { options, routes, sessions, sweeping: Cell::new(false) }
     }
 
     /// Hands a connection to the first one who waits for it, or keeps it. Has it served an exchange?
@@ -36,9 +45,13 @@ impl Idle {
             None => routes.entry(key.clone()).or_default(),
         };
         route.closes &= !served;
-        let connection = ClientConnection::new(connection, key, Rc::downgrade(self), true);
+        let connection = ClientConnection::new(connection, key.clone(), Rc::downgrade(self), true);
         let Some(connection) = route.hand_over(connection) else { return };
-        if route.idle.len() < self.options.idle_per_target_max {
+        if connection.is_channel() {
+            if let Some(sessions) = self.sessions.borrow_mut().get_mut(&key) {
+                sessions.keep(connection.into_connection(), self.options.idle_per_target_max);
+            }
+        } else if route.idle.len() < self.options.idle_per_target_max {
             route.idle.push((Instant::now(), connection.into_connection()));
         }
         drop(routes);
@@ -77,11 +90,93 @@ impl Idle {
         Ok(Waiting { idle: Rc::clone(self), key, handed: Some(handed) })
     }
 
-    /// A new connection.
+    /// An idle channel of a multiplexed connection to the target; with `new` also one that is opened now.
+    pub(super) fn channel(
+        self: &Rc<Self>,
+        key: &Key,
+        target: &Target,
+        new: bool,
+    ) -> Option<ClientConnection> {
+        let mut all = self.sessions.borrow_mut();
+        let sessions = all.get_mut(key)?;
+        let mut channel = sessions.idle_channel(self.options.idle);
+        if new && channel.is_none() {
+            channel = sessions.open();
+        }
+        if sessions.widens() {
+            self.widen(key.clone(), target.tls.clone());
+        }
+        channel.map(|channel| self.of_session(channel, key))
+    }
+
+    /// Connections to the target are multiplexed, or were a short while ago.
+    pub(super) fn is_multiplexed(&self, key: &Key) -> bool {
+        self.sessions.borrow().contains_key(key)
+    }
+
+    // Of a connection that stood before.
+    fn of_session(self: &Rc<Self>, channel: Connection, key: &Key) -> ClientConnection {
+        ClientConnection::new(channel, key.clone(), Rc::downgrade(self), true)
+    }
+
+    // Another worker of the server takes its part of the messages.
+    fn widen(self: &Rc<Self>, key: Key, tls: Option<(Arc<TlsClient>, String)>) {
+        let idle = Rc::clone(self);
+        spawn_local(async move {
+            MADE.fetch_add(1, Ordering::Relaxed);
+            let target = Target { addresses: vec![key.address], tls };
+            let made = match dial(&target, CONNECT_LONGEST).await {
+                Ok((connection, made)) if made == key => connection.into_established(),
+                _ => None,
+            };
+            let session = made.map(|made| Session::client(made, idle.options.idle));
+            let hello = match &session {
+                Some(session) => timeout(HELLO_WITHIN, session.hello()).await.ok().flatten(),
+                None => None,
+            };
+            match idle.sessions.borrow_mut().get_mut(&key) {
+                Some(sessions) => sessions.widened(session, hello),
+                None => session.iter().for_each(|session| session.close()),
+            }
+        });
+    }
+
+    /// A new connection, or where connections to the target are multiplexed a channel of one.
     pub(super) async fn connect(self: &Rc<Self>, target: &Target, limit: Duration) -> Handed {
         MADE.fetch_add(1, Ordering::Relaxed);
-        let key = |address| Key::new(target, address);
-        ClientConnection::connect(target, limit, key, Rc::downgrade(self)).await
+        let (connection, key) = dial(target, limit).await?;
+        if !connection.is_multiplexed() {
+            return Ok(ClientConnection::new(connection, key, Rc::downgrade(self), false));
+        }
+        let session = connection.into_established().map(|made| Session::client(made, self.options.idle));
+        let session = session.ok_or(HttpError::Closed)?;
+        let mut all = self.sessions.borrow_mut();
+        let sessions = all.entry(key.clone()).or_insert_with(|| Sessions::new(self.options.worker));
+        // Somebody else has made one meanwhile.
+        if let Some(channel) = sessions.open() {
+            session.close();
+            return Ok(self.of_session(channel, &key));
+        }
+        let channel = session.open().map(Connection::of_channel).ok_or(HttpError::Closed)?;
+        sessions.add(session);
+        drop(all);
+        self.start_sweeping();
+        Ok(ClientConnection::new(channel, key, Rc::downgrade(self), false))
+    }
+
+    /// The same for somebody who waits: where connections to the target are multiplexed, a new channel, as soon as the
+    /// server's worker has answered. So channels become more as connections do: slowly when either end is busy.
+    async fn connect_or_open(self: &Rc<Self>, key: &Key, target: &Target, limit: Duration) -> Handed {
+        let session = self.sessions.borrow_mut().get_mut(key).and_then(Sessions::with_room);
+        if let Some(session) = session {
+            let answered = timeout(limit, session.ping()).await;
+            if answered.map_err(|_| HttpError::Timeout(Wait::Connect))?
+                && let Some(channel) = session.open()
+            {
+                return Ok(self.of_session(Connection::of_channel(channel), key));
+            }
+        }
+        self.connect(target, limit).await
     }
 
     // Each in a task of its own: whoever waits takes what comes first, and what was begun is not given up.
@@ -90,7 +185,7 @@ impl Idle {
             let attempt =
                 Attempt { idle: Rc::clone(self), key: key.clone(), began: Instant::now(), ended: false };
             spawn_local(async move {
-                let made = attempt.idle.connect(&target, CONNECT_LONGEST).await;
+                let made = attempt.idle.connect_or_open(&attempt.key, &target, CONNECT_LONGEST).await;
                 attempt.ended(made);
             });
         }
@@ -106,12 +201,17 @@ impl Idle {
             loop {
                 sleep(life).await;
                 let Some(idle) = idle.upgrade() else { return };
+                idle.sessions.borrow_mut().retain(|_, sessions| {
+                    sessions.sweep(life);
+                    !sessions.is_empty()
+                });
+                let none = idle.sessions.borrow().is_empty();
                 let mut routes = idle.routes.borrow_mut();
                 routes.retain(|_, route| {
                     route.idle.retain(|(since, _)| since.elapsed() < life);
                     !route.is_unused()
                 });
-                if routes.values().all(|route| route.idle.is_empty()) {
+                if none && routes.values().all(|route| route.idle.is_empty()) {
                     idle.sweeping.set(false);
                     return;
                 }
@@ -121,7 +221,11 @@ impl Idle {
 
     /// Idle connections at the moment.
     pub(super) fn count(&self) -> usize {
-        self.routes.borrow().values().map(|route| route.idle.len()).sum()
+        self.channels() + self.routes.borrow().values().map(|route| route.idle.len()).sum::<usize>()
+    }
+
+    fn channels(&self) -> usize {
+        self.sessions.borrow().values().map(Sessions::idle_count).sum()
     }
 
     #[cfg(test)]

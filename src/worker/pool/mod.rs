@@ -3,6 +3,7 @@
 
 mod idle;
 mod route;
+mod sessions;
 #[cfg(test)]
 mod tests;
 
@@ -22,13 +23,15 @@ use super::error::{HttpError, Wait};
 pub struct PoolOptions {
     /// Idle connections kept per address and identity.
     pub idle_per_target_max: usize,
+    /// The worker that it belongs to: where connections are multiplexed, those of a process share out the workers of a server.
+    pub worker: usize,
     /// Life of an idle connection; below the 30 s after which official servers close theirs.
     pub idle: Duration,
 }
 
 impl Default for PoolOptions {
     fn default() -> Self {
-        Self { idle_per_target_max: 256, idle: Duration::from_secs(25) }
+        Self { idle_per_target_max: 256, worker: 0, idle: Duration::from_secs(25) }
     }
 }
 
@@ -40,7 +43,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    fn new(target: &Target, address: SocketAddr) -> Result<Self, HttpError> {
+    pub(super) fn new(target: &Target, address: SocketAddr) -> Result<Self, HttpError> {
         let tls = match &target.tls {
             Some((client, host)) => Some((client.generation()?, host.clone())),
             None => None,
@@ -84,6 +87,10 @@ impl Pool {
         loop {
             for &address in &target.addresses {
                 let key = Key::new(target, address)?;
+                if let Some(channel) = self.0.channel(&key, target, target.addresses.len() > 1) {
+                    KEPT.fetch_add(1, Ordering::Relaxed);
+                    return Ok(channel);
+                }
                 while let Some(mut connection) = self.0.take(&key) {
                     if connection.is_idle_and_open().await {
                         KEPT.fetch_add(1, Ordering::Relaxed);
@@ -94,7 +101,7 @@ impl Pool {
             // Of several addresses nobody knows which one will become idle, and a dead one among them must not make the
             // others wait for its timeout.
             let &[only] = target.addresses.as_slice() else {
-                return Box::pin(self.connect(target, limit)).await;
+                return Box::pin(self.0.connect(target, limit)).await;
             };
             let waiting = self.0.wait(Key::new(target, only)?, target, waited)?;
             let handed = timeout_at(since + limit, waiting.handed()).await;
@@ -110,8 +117,14 @@ impl Pool {
         }
     }
 
-    /// A new connection, whatever is idle: for the one resend that a failed reused connection permits.
+    /// A new connection, whatever is idle: for the one resend that a failed reused connection permits. Where connections to
+    /// the target are multiplexed it is a channel: many may have failed with one connection, and they have the next one together.
     pub async fn connect(&self, target: &Target, limit: Duration) -> Result<ClientConnection, HttpError> {
+        if let &[only] = target.addresses.as_slice()
+            && self.0.is_multiplexed(&Key::new(target, only)?)
+        {
+            return self.acquire(target, limit).await;
+        }
         self.0.connect(target, limit).await
     }
 

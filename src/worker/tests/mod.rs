@@ -1,6 +1,7 @@
 //! Behaviour over loopback sockets. Every test runs on epoll and, where the host permits it, on io_uring.
 
 mod client;
+mod multiplexed;
 mod server;
 mod tls;
 mod waiting;

@@ -14,7 +14,7 @@ use super::provider::TlsVersions;
 use super::resumption::ClientSessions;
 use super::server::AcceptCertificate;
 use super::verify::CallbackVerifier;
-use super::{RustlsSession, TlsError};
+use super::{MULTIPLEXED, RustlsSession, TlsError};
 
 /// A TLS client configuration that follows changes of its key and certificates.
 ///
@@ -27,6 +27,7 @@ pub struct TlsClient {
     versions: TlsVersions,
     extra_suites: Vec<SupportedCipherSuite>,
     resumption: bool,
+    multiplexing: bool,
     current: Mutex<Option<Current>>,
 }
 
@@ -40,7 +41,15 @@ impl TlsClient {
     /// A client that presents `identity` (`None`: anonymous) and leaves the server's certificate to its caller.
     pub fn new(identity: Option<IdentitySource>) -> Self {
         let (versions, extra_suites) = (TlsVersions::Both, Vec::new());
-        Self { identity, accept: None, versions, extra_suites, resumption: true, current: Mutex::new(None) }
+        Self {
+            identity,
+            accept: None,
+            versions,
+            extra_suites,
+            resumption: true,
+            multiplexing: false,
+            current: Mutex::new(None),
+        }
     }
 
     /// The same with a judge of the server's leaf at every full handshake.
@@ -58,6 +67,11 @@ impl TlsClient {
         Self { resumption, ..self }
     }
 
+    /// The same, offering to multiplex connections; servers that do not know that take no notice.
+    pub fn with_multiplexing(self, multiplexing: bool) -> Self {
+        Self { multiplexing, ..self }
+    }
+
     /// A session towards `host` (a name or an IP address; names are sent as SNI).
     pub(in crate::worker) fn session(&self, host: &str) -> Result<RustlsSession, TlsError> {
         let name =
@@ -71,7 +85,12 @@ impl TlsClient {
     /// # Errors
     /// As for any connection: there is no identity, or no configuration can be made.
     pub fn config_for_streams(&self) -> Result<Arc<ClientConfig>, TlsError> {
-        self.config().map(|(config, _)| config)
+        let (mut config, _) = self.config()?;
+        if self.multiplexing {
+            // It speaks HTTP/1.1 and nothing else.
+            Arc::make_mut(&mut config).alpn_protocols.clear();
+        }
+        Ok(config)
     }
 
     /// Number of the configuration of the moment, unique in the process: connections made under another number
@@ -112,6 +131,9 @@ impl TlsClient {
             None => builder.with_no_client_auth(),
         };
         config.enable_secret_extraction = true;
+        if self.multiplexing {
+            config.alpn_protocols = vec![MULTIPLEXED.to_vec(), b"http/1.1".to_vec()];
+        }
         config.resumption = match self.resumption {
             true => Resumption::store(Arc::new(ClientSessions::default()))
                 .tls12_resumption(Tls12Resumption::SessionIdOrTickets),

@@ -23,6 +23,9 @@ pub use identity::{IdentitySource, TlsIdentity, fixed_identity};
 pub use provider::{TlsVersions, crypto_provider};
 pub use server::{AcceptCertificate, ClientAuth, IssuerHints, TlsServer};
 
+/// Name in ALPN (RFC 7301) of what [`multiplex`](super::multiplex) speaks; offered before `http/1.1`.
+pub(super) const MULTIPLEXED: &[u8] = b"hermod/1";
+
 /// Why TLS failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -62,6 +65,8 @@ pub(super) trait TlsSession {
     fn peer_certificates(&self) -> Vec<Bytes>;
     /// The session was resumed.
     fn resumed(&self) -> bool;
+    /// What both ends agreed on by ALPN (RFC 7301).
+    fn alpn(&self) -> Option<Vec<u8>>;
     /// Protocol and cipher suite, for logs and counters.
     fn description(&self) -> String;
 }

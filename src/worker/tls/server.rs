@@ -14,7 +14,7 @@ use super::identity::{IdentitySource, TlsIdentity};
 use super::provider::TlsVersions;
 use super::resumption::{LimitedSessions, LimitedTicketer};
 use super::verify::CallbackVerifier;
-use super::{RustlsSession, TlsError};
+use super::{MULTIPLEXED, RustlsSession, TlsError};
 
 /// Judges the leaf (DER) of a peer at the handshake; not called on resumed sessions.
 pub type AcceptCertificate = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
@@ -45,6 +45,7 @@ pub struct TlsServer {
     versions: TlsVersions,
     extra_suites: Vec<SupportedCipherSuite>,
     resumption: bool,
+    multiplexing: bool,
     current: Mutex<Option<Current>>,
 }
 
@@ -58,7 +59,15 @@ impl TlsServer {
     /// TLS 1.3 and 1.2 with the built-in suites.
     pub fn new(identity: IdentitySource, client_auth: ClientAuth) -> Self {
         let (versions, extra_suites) = (TlsVersions::Both, Vec::new());
-        Self { identity, client_auth, versions, extra_suites, resumption: true, current: Mutex::new(None) }
+        Self {
+            identity,
+            client_auth,
+            versions,
+            extra_suites,
+            resumption: true,
+            multiplexing: false,
+            current: Mutex::new(None),
+        }
     }
 
     /// The same with these protocol versions, and suites that come after the built-in ones.
@@ -69,6 +78,11 @@ impl TlsServer {
     /// The same with sessions that can be resumed, or with a full handshake for each connection.
     pub fn with_resumption(self, resumption: bool) -> Self {
         Self { resumption, ..self }
+    }
+
+    /// The same, multiplexing the connections of clients that offer it.
+    pub fn with_multiplexing(self, multiplexing: bool) -> Self {
+        Self { multiplexing, ..self }
     }
 
     /// A session for one accepted connection.
@@ -120,6 +134,9 @@ impl TlsServer {
         let resolver = Arc::new(OneIdentity(identity.certified_key()));
         let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(resolver);
         config.enable_secret_extraction = true;
+        if self.multiplexing {
+            config.alpn_protocols = vec![MULTIPLEXED.to_vec(), b"http/1.1".to_vec()];
+        }
         // GCM before CBC whatever order a TLS 1.2 client prefers.
         config.ignore_client_order = true;
         match before {

@@ -48,6 +48,7 @@ enum Side {
 struct Established {
     certificates: Vec<Bytes>,
     resumed: bool,
+    alpn: Option<Vec<u8>>,
     description: String,
 }
 
@@ -269,6 +270,10 @@ impl TlsSession for RustlsSession {
         self.established(|established| established.resumed)
     }
 
+    fn alpn(&self) -> Option<Vec<u8>> {
+        self.established(|established| established.alpn.clone())
+    }
+
     fn description(&self) -> String {
         self.established(|established| established.description.clone())
     }
@@ -291,6 +296,7 @@ impl Established {
         Self {
             certificates: chain.iter().map(|certificate| Bytes::copy_from_slice(certificate)).collect(),
             resumed: state.handshake_kind() == Some(HandshakeKind::Resumed),
+            alpn: state.alpn_protocol().map(<[u8]>::to_vec),
             description: format!("{} {}", version.unwrap_or("?"), suite.unwrap_or("?")),
         }
     }
