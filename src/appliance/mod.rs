@@ -114,6 +114,7 @@ impl Preparation {
         let control = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("control")
+            .on_thread_start(crate::host::give_way)
             .enable_all()
             .build()?;
         let trust = load_trust(&config);

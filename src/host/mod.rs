@@ -8,6 +8,7 @@ mod allocator;
 mod cgroup;
 mod handover;
 mod notify;
+mod priority;
 mod sockets;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub use allocator::set_up_allocator;
 pub use cgroup::Cage;
 pub use handover::{Handover, HandoverError};
 pub use notify::{Notifier, watchdog_interval};
+pub use priority::give_way;
 pub use sockets::{Held, HeldError, command_with, is_own, own};
 
 /// The file of a credential that the service manager has put at this process's disposal (`LoadCredential=` and the

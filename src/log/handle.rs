@@ -18,6 +18,7 @@ use super::storage::{Disk, Storage};
 use super::writer::{Command, Entry, Job, Writer};
 use super::{LogError, begins_behind, lock, payload, recovery, retention, sealer, sealing};
 use crate::crypto::RecordKeys;
+use crate::host::give_way;
 use crate::limits::{ATTACHMENTS_MAX, LOG_COMMIT_RECORDS_MAX, LOG_QUEUE_RECORDS_MAX, LOG_RECORD_BYTES_MAX};
 use crate::message::{ErrorCode, SecurityServerId, XRoadError};
 use crate::time::SharedClock;
@@ -118,6 +119,7 @@ impl LogHandle {
         let held = Arc::clone(&lock);
         let (directory, known) = (config.directory.clone(), Arc::clone(&catalog));
         let seal = move || {
+            give_way();
             sealer::run(directory, known, &to_seal);
             drop(held);
         };
