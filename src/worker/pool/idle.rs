@@ -181,7 +181,9 @@ impl Idle {
 
     // Each in a task of its own: whoever waits takes what comes first, and what was begun is not given up.
     fn make_connections(self: &Rc<Self>, key: &Key, route: &mut Route) {
-        while let Some(target) = route.next_connection() {
+        let multiplexed =
+            self.sessions.borrow_mut().get_mut(key).is_some_and(|sessions| sessions.with_room().is_some());
+        while let Some(target) = route.next_connection(multiplexed) {
             let attempt =
                 Attempt { idle: Rc::clone(self), key: key.clone(), began: Instant::now(), ended: false };
             spawn_local(async move {

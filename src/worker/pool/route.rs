@@ -16,6 +16,9 @@ use crate::limits::{CONNECTION_WAITERS_BURST_MAX, CONNECTION_WAITERS_MAX};
 /// becomes idle meanwhile. Without a bound each message of a burst would begin a handshake of its own, and handshakes,
 /// each with private-key operations on both sides, would take the processor from the messages.
 pub(super) const CONNECTING_MAX: usize = 8;
+/// New channels that are asked for at the same time where connections are multiplexed: what costs there is not to open one,
+/// but what more messages under way cost both ends.
+pub(super) const OPENING_MAX: usize = 24;
 /// The same to a peer that closes each connection after its first exchange: what is waited for there is only the turn.
 pub(super) const CONNECTING_TO_CLOSING_MAX: usize = 256;
 /// Handshakes that take longer than this, and than twice the quickest one with the same peer, are fewer at once, in
@@ -126,8 +129,9 @@ impl Route {
 
     /// How the next connection is made, if one must be: as many as somebody waits for, but not too many at once. As
     /// long as somebody waits at least one is being made, since those in use may all be closed by the peer.
-    pub(super) fn next_connection(&mut self) -> Option<Rc<Target>> {
-        let wanted = self.waiting.min(self.connecting_max());
+    pub(super) fn next_connection(&mut self, multiplexed: bool) -> Option<Rc<Target>> {
+        let most = if multiplexed { OPENING_MAX } else { CONNECTING_MAX };
+        let wanted = self.waiting.min(self.connecting_max(most));
         let way = self.way.as_ref().filter(|_| self.connecting < wanted)?;
         self.connecting += 1;
         Some(Rc::clone(way))
@@ -152,14 +156,14 @@ impl Route {
         self.queue.len()
     }
 
-    fn connecting_max(&self) -> usize {
+    fn connecting_max(&self, most: usize) -> usize {
         if self.closes {
             return CONNECTING_TO_CLOSING_MAX;
         }
         let usual = HANDSHAKE_USUAL.max(2 * self.quickest.unwrap_or_default());
-        let usual = CONNECTING_MAX as u128 * usual.as_micros();
+        let usual = most as u128 * usual.as_micros();
         let now = usual.checked_div(self.took.as_micros()).unwrap_or(usual);
-        (now as usize).clamp(1, CONNECTING_MAX)
+        (now as usize).clamp(1, most)
     }
 
     fn waiting_max(&mut self) -> usize {

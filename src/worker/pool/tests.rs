@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::oneshot::Receiver;
 use tokio::time::Instant;
 
-use super::route::{BURST, CONNECTING_MAX, CONNECTING_TO_CLOSING_MAX, Handed, Route};
+use super::route::{BURST, CONNECTING_MAX, CONNECTING_TO_CLOSING_MAX, Handed, OPENING_MAX, Route};
 use crate::limits::{CONNECTION_WAITERS_BURST_MAX, CONNECTION_WAITERS_MAX};
 use crate::worker::error::Wait;
 use crate::worker::{HttpError, Target};
@@ -27,7 +27,7 @@ fn crowd(many: usize) -> (Route, Vec<Receiver<Handed>>) {
 
 /// Connections that are begun now.
 fn begun(route: &mut Route) -> usize {
-    std::iter::from_fn(|| route.next_connection()).count()
+    std::iter::from_fn(|| route.next_connection(false)).count()
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn those_who_gave_up_take_no_room() {
 fn at_once_after(quickest_ms: u64, took_ms: u64) -> usize {
     let (mut route, _waiting) = crowd(100);
     for took_ms in [quickest_ms, took_ms] {
-        assert!(route.next_connection().is_some());
+        assert!(route.next_connection(false).is_some());
         route.connected(Some(Duration::from_millis(took_ms)));
     }
     begun(&mut route)
@@ -156,4 +156,12 @@ async fn a_bounded_number_of_messages_waits_for_a_connection_more_for_a_short_ti
     gives_up(&mut route, &mut waiting, CONNECTION_WAITERS_MAX - 1);
     waiting.push(wait(&mut route).unwrap());
     waiting.push(wait(&mut route).expect("a new crowd"));
+}
+
+#[test]
+fn channels_are_asked_for_more_freely_than_connections_as_long_as_answers_are_quick() {
+    let (mut route, _waiting) = crowd(100);
+    assert_eq!(std::iter::from_fn(|| route.next_connection(true)).count(), OPENING_MAX);
+    (0..OPENING_MAX).for_each(|_| route.connected(Some(Duration::from_millis(200))));
+    assert_eq!(std::iter::from_fn(|| route.next_connection(true)).count(), OPENING_MAX / 4);
 }
