@@ -170,9 +170,11 @@ impl Idle {
         let session = self.sessions.borrow_mut().get_mut(key).and_then(Sessions::with_room);
         if let Some(session) = session {
             let answered = timeout(limit, session.ping()).await;
-            if answered.map_err(|_| HttpError::Timeout(Wait::Connect))?
-                && let Some(channel) = session.open()
-            {
+            // Whoever waits is told nothing of a connection that is gone: the next attempts, which are fewer, are for another.
+            if !matches!(answered, Ok(true)) {
+                return Err(HttpError::Timeout(Wait::Connect));
+            }
+            if let Some(channel) = session.open() {
                 return Ok(self.of_session(Connection::of_channel(channel), key));
             }
         }
