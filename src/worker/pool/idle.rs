@@ -164,21 +164,16 @@ impl Idle {
         Ok(ClientConnection::new(channel, key, Rc::downgrade(self), false))
     }
 
-    /// The same for somebody who waits: where connections to the target are multiplexed, a new channel, as soon as the
-    /// server's worker has answered. So channels become more as connections do: slowly when either end is busy.
-    async fn connect_or_open(self: &Rc<Self>, key: &Key, target: &Target, limit: Duration) -> Handed {
+    /// A new channel of a connection that stands, as soon as the server's worker has answered. So channels become more as
+    /// connections do: slowly when either end is busy. When the connection is gone meanwhile nobody who waits is told: the
+    /// next attempts, which are fewer, are for another one.
+    async fn open(self: &Rc<Self>, key: &Key, limit: Duration) -> Handed {
+        let none = || HttpError::Timeout(Wait::Connect);
         let session = self.sessions.borrow_mut().get_mut(key).and_then(Sessions::with_room);
-        if let Some(session) = session {
-            let answered = timeout(limit, session.ping()).await;
-            // Whoever waits is told nothing of a connection that is gone: the next attempts, which are fewer, are for another.
-            if !matches!(answered, Ok(true)) {
-                return Err(HttpError::Timeout(Wait::Connect));
-            }
-            if let Some(channel) = session.open() {
-                return Ok(self.of_session(Connection::of_channel(channel), key));
-            }
-        }
-        self.connect(target, limit).await
+        let session = session.ok_or_else(none)?;
+        let answered = timeout(limit, session.ping()).await;
+        let channel = session.open().filter(|_| answered == Ok(true)).ok_or_else(none)?;
+        Ok(self.of_session(Connection::of_channel(channel), key))
     }
 
     // Each in a task of its own: whoever waits takes what comes first, and what was begun is not given up.
@@ -189,7 +184,10 @@ impl Idle {
             let attempt =
                 Attempt { idle: Rc::clone(self), key: key.clone(), began: Instant::now(), ended: false };
             spawn_local(async move {
-                let made = attempt.idle.connect_or_open(&attempt.key, &target, CONNECT_LONGEST).await;
+                let made = match multiplexed {
+                    true => attempt.idle.open(&attempt.key, CONNECT_LONGEST).await,
+                    false => attempt.idle.connect(&target, CONNECT_LONGEST).await,
+                };
                 attempt.ended(made);
             });
         }
