@@ -2,14 +2,12 @@
 
 use bytes::Bytes;
 
-use super::frame::ENTRY_BYTES_MAX;
+use super::frame::{ENTRY_BYTES_MAX, ENTRY_BYTES_MIN};
 
 /// Places of a dictionary.
 const PLACES: usize = 8;
 /// Slices that are looked for again.
 const SEEN: usize = 32;
-/// Fewer bytes are not worth a place.
-const ENTRY_BYTES_MIN: usize = 1200;
 
 /// How bytes are sent.
 #[derive(Debug, PartialEq, Eq)]

@@ -6,6 +6,8 @@ use bytes::{BufMut, BytesMut};
 pub(super) const HEADER_BYTES: usize = 8;
 /// Content of a data frame at most.
 pub(super) const DATA_BYTES_MAX: usize = 64 * 1024;
+/// Content of an entry at least: a smaller one would cost the receiver more than it spares the sender.
+pub(super) const ENTRY_BYTES_MIN: usize = 1200;
 /// Content of any other frame at most: that of an entry.
 pub(super) const ENTRY_BYTES_MAX: usize = 32 * 1024;
 
@@ -52,7 +54,7 @@ impl Kind {
     fn may_have(self, length: usize) -> bool {
         match self {
             Self::Data => length <= DATA_BYTES_MAX,
-            Self::Entry => length <= ENTRY_BYTES_MAX,
+            Self::Entry => (ENTRY_BYTES_MIN..=ENTRY_BYTES_MAX).contains(&length),
             Self::Credit | Self::Hello | Self::Ping | Self::Pong => length == 4,
             Self::Repeat => length == 1,
             Self::End | Self::Reset | Self::Leaving => length == 0,

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::channel::Received;
 use super::channels::{Channels, Role};
-use super::frame::{ENTRY_BYTES_MAX, Header, Kind};
+use super::frame::{ENTRY_BYTES_MAX, ENTRY_BYTES_MIN, Header, Kind};
 use crate::limits::{CHANNEL_WINDOW_BYTES, CHANNEL_WINDOW_BYTES_MAX, CHANNEL_WINDOW_BYTES_MIN, CHANNELS_MAX};
 
 struct Pair {
@@ -301,14 +301,15 @@ fn pings_are_answered_in_their_turn() {
 
 #[test]
 fn a_peer_that_breaks_the_rules_is_refused() {
-    let cases: [(&str, Vec<u8>); 13] = [
+    let cases: [(&str, Vec<u8>); 14] = [
         ("unknown kind of frame", vec![0xff; 8]),
         ("frame of a wrong length", frame(Kind::Credit, 1, b"123")),
         ("frame of a wrong length", frame(Kind::Entry, 1, &vec![0; ENTRY_BYTES_MAX + 1])),
+        ("frame of a wrong length", frame(Kind::Entry, 0, &[0; ENTRY_BYTES_MIN - 1])),
         ("not for clients to say", frame(Kind::Hello, 0, &[0; 4])),
         ("not for clients to say", frame(Kind::Leaving, 0, &[])),
         ("not for clients to say", frame(Kind::Pong, 0, &[0; 4])),
-        ("no such place", frame(Kind::Entry, 8, b"entry")),
+        ("no such place", frame(Kind::Entry, 8, &[0; ENTRY_BYTES_MIN])),
         ("nothing is in that place", frame(Kind::Repeat, 1, &[0])),
         ("nothing is in that place", frame(Kind::Repeat, 1, &[255])),
         ("a channel that was not opened", frame(Kind::End, 2, &[])),
