@@ -18,8 +18,20 @@ use crate::trust::{
 use crate::worker::ClientConnection;
 
 /// Consumer's side: may the server at the other end answer for `provider`? Missing OCSP answers are fetched from its
-/// port 5577. Errors: `ssl_authentication_failed` and what follows it.
+/// port 5577. A connection with one that may not serves no other message. Errors: `ssl_authentication_failed` and what
+/// follows it.
 pub async fn verify_server(
+    worker: &Rc<Worker>,
+    trust: &TrustSnapshot,
+    provider: &ClientId,
+    address: &str,
+    connection: &ClientConnection,
+) -> Result<(), XRoadError> {
+    let answers_for = may_answer_for(worker, trust, provider, address, connection).await;
+    answers_for.inspect_err(|_| connection.distrust())
+}
+
+async fn may_answer_for(
     worker: &Rc<Worker>,
     trust: &TrustSnapshot,
     provider: &ClientId,

@@ -76,23 +76,11 @@ async fn choose(
     let timeout = Duration::from_millis(worker.shared.config.proxy.client_timeout_ms);
     if let [address] = addresses.as_slice() {
         let connection = attempt(worker, address, timeout).await.map_err(|error| failure(&error, address))?;
-        verify_server(worker, trust, provider, address, &connection).await?;
+        peer::verify_server(worker, trust, provider, address, &connection).await?;
         let host = format!("{address}:{port}");
         return Ok(Chosen { connection, address: address.clone(), host, others: Vec::new() });
     }
     Box::pin(connect_fastest(worker, trust, provider, addresses, timeout)).await
-}
-
-/// The server at the other end is one of the provider's; a connection with one that is not serves no other message.
-async fn verify_server(
-    worker: &Rc<Worker>,
-    trust: &TrustSnapshot,
-    provider: &ClientId,
-    address: &str,
-    connection: &ClientConnection,
-) -> Result<(), XRoadError> {
-    let verified = peer::verify_server(worker, trust, provider, address, connection).await;
-    verified.inspect_err(|_| connection.distrust())
 }
 
 async fn connect_fastest(
@@ -108,7 +96,7 @@ async fn connect_fastest(
     let remembered = worker.fastest.borrow().get(&set, worker.now());
     if let Some(address) = remembered {
         if let Ok(connection) = attempt(worker, &address, REMEMBERED_CONNECT.min(timeout)).await
-            && verify_server(worker, trust, provider, &address, &connection).await.is_ok()
+            && peer::verify_server(worker, trust, provider, &address, &connection).await.is_ok()
         {
             let others = others(&set, &address);
             return Ok(Chosen { connection, address, host, others });
@@ -125,7 +113,7 @@ async fn connect_fastest(
                 break;
             }
             Ok((connection, address)) => {
-                match verify_server(worker, trust, provider, &address, &connection).await {
+                match peer::verify_server(worker, trust, provider, &address, &connection).await {
                     Ok(()) => {
                         let life = worker.shared.config.proxy.fastest_selection_secs as i64;
                         let others = others(&set, &address);
@@ -200,7 +188,7 @@ pub async fn reconnect(
     let connected = async { worker.peers.connect(&target(worker, &address).await?, limit).await };
     match connected.await {
         Ok(connection) => {
-            verify_server(worker, trust, provider, &address, &connection).await?;
+            peer::verify_server(worker, trust, provider, &address, &connection).await?;
             Ok((connection, address))
         }
         Err(error) if others.is_empty() => Err(failure(&error, &address)),

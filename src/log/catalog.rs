@@ -27,10 +27,12 @@ pub(super) struct Catalog {
 }
 
 impl Catalog {
-    /// Adds a complete segment, or replaces what was kept in memory of it.
-    pub fn add_sealed(&mut self, sealed: Sealed) {
-        self.live.remove(&sealed.head.number);
+    /// Adds a complete segment in place of what was kept in memory of it. That is given back: freeing so much while others
+    /// wait for the catalog would make them wait long.
+    pub fn add_sealed(&mut self, sealed: Sealed) -> Option<Live> {
+        let live = self.live.remove(&sealed.head.number);
         self.sealed.insert(sealed.head.number, Arc::new(sealed));
+        live
     }
 
     /// Takes a complete segment out.

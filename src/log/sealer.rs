@@ -19,7 +19,8 @@ pub(super) fn run(directory: PathBuf, catalog: Arc<RwLock<Catalog>>, full: &Rece
         match recovery::make_index(&directory, number, done_below, Access::Write) {
             Ok(sealed) => {
                 tracing::info!(segment = number, messages = sealed.head.messages(), "segment sealed");
-                catalog.write().unwrap_or_else(PoisonError::into_inner).add_sealed(sealed);
+                let replaced = catalog.write().unwrap_or_else(PoisonError::into_inner).add_sealed(sealed);
+                drop(replaced);
             }
             // It stays in memory; the next start tries again.
             Err(error) => tracing::error!(%error, segment = number, "a segment cannot be indexed"),

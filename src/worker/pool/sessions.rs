@@ -1,5 +1,5 @@
-//! Multiplexed connections to one target: few, with many channels on each. The workers of the client share out those of the
-//! server, so that each is reached by one of them at least.
+//! Multiplexed connections to one target: few, with many channels on each. Every worker of the client reaches up to a number
+//! of the server's, each worker others, so that none has all the clients.
 
 use std::rc::Rc;
 use std::time::Duration;
