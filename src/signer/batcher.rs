@@ -42,7 +42,7 @@ impl Default for BatchConfig {
             queue_max: crate::limits::SIGN_QUEUE_REQUESTS_MAX,
             linger_us_max: 10_000,
             cpu_share_percent: 50,
-            busy_cpu_share_percent: 8,
+            busy_cpu_share_percent: 6,
             timeout_ms: 60_000,
         }
     }
@@ -195,7 +195,7 @@ impl<T> Worker<T> {
     }
 }
 
-/// The last signature: when it began and how much of a core it took; and how much signatures have lately waited for a core: 0 not at all, 1 as long as they take, or longer.
+/// The last signature: when it began and how much of a core it took; and how long signatures have lately waited for a core: 0 not at all, 1 as long as they take, more accordingly.
 #[derive(Debug, Default)]
 struct Pace {
     last: Option<(Instant, Duration)>,
@@ -211,6 +211,10 @@ fn cpu_time() -> Duration {
 /// What timers and wake-ups are late by on an idle machine.
 const USUAL_DELAY: Duration = Duration::from_micros(150);
 
+/// What one signature's wait counts at most, as a multiple of its own time. Under contention one that was woken at once follows
+/// one that waited for ten times as long as it took: it is their mean that tells, and one long wait alone is soon forgotten.
+const LATE_MAX: f32 = 8.0;
+
 /// The contention after a signature that was late by `late` and took `cpu`. A token that signs outside of the
 /// processor is no contention: it makes batches grow without lingering.
 fn contention(before: f32, late: Duration, cpu: Duration) -> f32 {
@@ -218,7 +222,7 @@ fn contention(before: f32, late: Duration, cpu: Duration) -> f32 {
         return before;
     }
     let now = late.saturating_sub(USUAL_DELAY).as_secs_f32() / cpu.as_secs_f32();
-    before + (now.min(1.0) - before) / 8.0
+    before + (now.min(LATE_MAX) - before) / 8.0
 }
 
 /// How long to wait before the next signature: until the last one's processor time is within its share of the time
@@ -229,7 +233,7 @@ fn linger(config: &BatchConfig, pace: &Pace, now: Instant) -> Duration {
         return Duration::ZERO;
     };
     let (free, busy) = (config.cpu_share_percent.min(100) as f32, config.busy_cpu_share_percent as f32);
-    let share = free - (free - busy.clamp(1.0, free)) * pace.contention;
+    let share = free - (free - busy.clamp(1.0, free)) * pace.contention.min(1.0);
     let interval = took * 1000 / (share * 10.0).round().max(1.0) as u32;
     let until = began + interval;
     until.saturating_duration_since(now).min(Duration::from_micros(config.linger_us_max.into()))

@@ -222,6 +222,10 @@ fn a_key_lingers_until_its_share_of_a_core_is_kept() {
         Duration::from_micros(9000),
         "cores are scarce"
     );
+    assert_eq!(
+        linger(&contended, &pace_of(5.0), after(1000)),
+        linger(&contended, &pace_of(1.0), after(1000))
+    );
     assert_eq!(linger(&contended, &pace_of(0.0), after(1000)), Duration::from_micros(1000), "cores are free");
     let short = BatchConfig { linger_us_max: 100, ..config };
     assert_eq!(linger(&short, &pace(), after(1000)), Duration::from_micros(100), "never longer");
@@ -236,10 +240,21 @@ fn contention_follows_how_late_signatures_are() {
     for _ in 0..100 {
         now = contention(now, Duration::from_millis(3), took);
     }
-    assert!(now > 0.99 && now <= 1.0);
+    assert!(now > 2.8 && now < 3.0);
     for _ in 0..100 {
         now = contention(now, Duration::from_micros(100), took);
     }
     assert!(now < 0.01);
+    // One signature in three waits, and so long that all together wait longer than they take.
+    let mut lowest = f32::MAX;
+    for at in 0..300 {
+        now = contention(now, Duration::from_millis(if at % 3 == 0 { 7 } else { 0 }), took);
+        if at > 100 {
+            lowest = lowest.min(now);
+        }
+    }
+    assert!(lowest > 1.0, "{lowest}");
+    now = contention(0.0, Duration::from_secs(9), took);
+    assert!(now <= 1.0, "one long wait: {now}");
     assert_eq!(contention(0.5, Duration::from_millis(5), Duration::ZERO), 0.5, "a token signs elsewhere");
 }
