@@ -56,7 +56,7 @@ impl Moment {
             };
             let text = answer.map(|answer| String::from_utf8_lossy(answer.body()).into_owned());
             let metrics = Metrics::parse(&text.unwrap_or_default());
-            servers.push((server.plan().code.clone(), Reading { metrics, usage }));
+            servers.push((server.plan().code.clone(), Reading { metrics, usage, process: server.id() }));
         }
         let streams = Streams::read(&live.meters, system.map(System::service_meters));
         Self { servers, own: own_usage(), streams }

@@ -27,6 +27,8 @@ pub struct Reading {
     pub metrics: Metrics,
     /// The kernel's.
     pub usage: Usage,
+    /// Whose they are; `None` while it does not run.
+    pub process: Option<u32>,
 }
 
 /// A phase or a step of a sweep.

@@ -11,6 +11,8 @@ use crate::report::{Reading, round};
 pub struct ServerReport {
     /// `ss1`, …
     pub name: String,
+    /// Another process took its place meanwhile: only memory is told, all else is 0.
+    pub replaced: bool,
     /// CPU time.
     pub cpu_us_per_exchange: f64,
     /// What crypto and system calls alone must cost.
@@ -65,8 +67,13 @@ impl ServerReport {
         costs: Option<&Costs>,
         amounts: Amounts,
     ) -> Self {
-        let metrics = &after.metrics - &before.metrics;
         let usage = after.usage.since(&before.usage);
+        if before.process != after.process {
+            // Each process counts from its own start.
+            let (name, peak_rss_bytes) = (name.to_owned(), usage.peak_rss_bytes);
+            return Self { name, replaced: true, peak_rss_bytes, ..Self::default() };
+        }
+        let metrics = &after.metrics - &before.metrics;
         let per = |value: f64| round(value / exchanges.max(1.0));
         // A message is a request or a response: an exchange has two.
         let per_10k = |value: f64| round(value / exchanges.max(1.0) * 5_000.0);
@@ -86,6 +93,7 @@ impl ServerReport {
         let floor = costs.map(|costs| costs.floor(&amounts)).unwrap_or_default();
         Self {
             name: name.to_owned(),
+            replaced: false,
             cpu_us_per_exchange: per(usage.cpu_us),
             floor_us_per_exchange: round(floor.iter().map(|part| part.us).sum()),
             floor,
@@ -110,5 +118,28 @@ impl ServerReport {
             system_calls_per_message: None,
             phases: breakdown(&metrics, exchanges),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+
+    #[test]
+    fn counters_of_two_processes_are_not_subtracted() {
+        let reading = |process, signatures| Reading {
+            metrics: Metrics::parse(&format!("hermod_signatures_total {signatures}\n")),
+            process: Some(process),
+            ..Reading::default()
+        };
+        let report = |after: &Reading| {
+            ServerReport::new("ss1", &reading(1, 50), after, 100.0, None, Amounts::default())
+        };
+        let same = report(&reading(1, 60));
+        assert_eq!((same.replaced, same.private_key_operations), (false, 500.0));
+        let other = report(&reading(2, 10));
+        assert_eq!((other.replaced, other.private_key_operations), (true, 0.0));
+        assert_eq!(other.name, "ss1");
     }
 }

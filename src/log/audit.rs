@@ -72,7 +72,7 @@ impl LogReader {
         let path = self.directory().join(segment::file_name(summary.number));
         let segment = Segment::open(&path)?.ok_or(LogError::SegmentHeader { path })?;
         let mut faults = Vec::new();
-        let damages = recovery::damages_of(&segment, !summary.indexed)?;
+        let (damages, digest) = recovery::damages_of(&segment, !summary.indexed)?;
         if summary.indexed {
             let path = self.directory().join(sealed::file_name(summary.number));
             match sealed::Sealed::open(&path)? {
@@ -82,7 +82,9 @@ impl LogReader {
                         faults.push("its index is damaged");
                     }
                     let len = segment.len()?;
-                    if sealed.head.segment_len != len || sealed.head.segment_sha256 != segment.sha256(len)? {
+                    if sealed.head.segment_len != len
+                        || sealed.head.segment_sha256 != segment.sha256(digest, len)?
+                    {
                         faults.push("it is not what it was when it was sealed");
                     }
                 }

@@ -15,7 +15,7 @@ use super::live::Live;
 use super::payload;
 use super::record::Damage;
 use super::sealed::{self, Contents, Sealed};
-use super::segment::{self, Met, Segment};
+use super::segment::{self, FileDigest, Met, Segment};
 
 /// What was found of all segments.
 pub(super) struct Recovered {
@@ -75,7 +75,7 @@ pub(super) fn scan(directory: &Path, access: Access) -> Result<Recovered, LogErr
             continue;
         }
         let newest = numbers.last() == Some(number);
-        let (contents, tail) = scan_segment(&segment, newest, all.last_id)?;
+        let (contents, tail) = scan_segment(&segment, newest, all.last_id, None)?;
         let goes_on = newest && tail.as_ref().is_some_and(|tail| !tail.sealed);
         all.tail = tail;
         if goes_on {
@@ -83,7 +83,8 @@ pub(super) fn scan(directory: &Path, access: Access) -> Result<Recovered, LogErr
             contents.damages.iter().for_each(|damage| all.catalog.add_damage(damage.clone()));
             all.catalog.add_live(Live::of(*number, segment.header.tag, contents));
         } else {
-            add_sealed(index(directory, &segment, contents, done_below, access)?, &mut all)?;
+            let digest = FileDigest::new();
+            add_sealed(index(directory, &segment, digest, contents, done_below, access)?, &mut all)?;
         }
     }
     while let Err((number, error)) = all.catalog.find_unstamped() {
@@ -144,13 +145,17 @@ pub(super) fn make_index(
 ) -> Result<Sealed, LogError> {
     let path = directory.join(segment::file_name(number));
     let segment = Segment::open(&path)?.ok_or(LogError::SegmentHeader { path })?;
-    let (contents, _) = scan_segment(&segment, false, segment.header.first_record_id.saturating_sub(1))?;
-    index(directory, &segment, contents, done_below, access)
+    let after = segment.header.first_record_id.saturating_sub(1);
+    let mut digest = FileDigest::new();
+    let wanted = (access == Access::Write).then_some(&mut digest);
+    let (contents, _) = scan_segment(&segment, false, after, wanted)?;
+    index(directory, &segment, digest, contents, done_below, access)
 }
 
 fn index(
     directory: &Path,
     segment: &Segment,
+    digest: FileDigest,
     contents: Contents,
     done_below: u64,
     access: Access,
@@ -158,7 +163,7 @@ fn index(
     let number = segment.header.number;
     let len = segment.len()?;
     // Who only reads does not keep the index, and needs no digest.
-    let digest = if access == Access::Write { segment.sha256(len)? } else { [0; 32] };
+    let digest = if access == Access::Write { segment.sha256(digest, len)? } else { [0; 32] };
     let index = Bytes::from(sealed::build(&segment.header, len, digest, contents, done_below));
     if access == Access::Write {
         match write_index(directory, number, &index) {
@@ -201,7 +206,12 @@ fn write_index(directory: &Path, number: u32, index: &[u8]) -> io::Result<PathBu
 }
 
 /// Scans a segment. `after`: the largest id before it. Without a tail nothing can be written behind it.
-fn scan_segment(segment: &Segment, newest: bool, after: u64) -> Result<(Contents, Option<Tail>), LogError> {
+fn scan_segment(
+    segment: &Segment,
+    newest: bool,
+    after: u64,
+    digest: Option<&mut FileDigest>,
+) -> Result<(Contents, Option<Tail>), LogError> {
     let (number, tag) = (segment.header.number, segment.header.tag);
     let mut contents = Contents::default();
     contents.last_id = after;
@@ -215,7 +225,7 @@ fn scan_segment(segment: &Segment, newest: bool, after: u64) -> Result<(Contents
         reason: reason.into(),
     };
     let found = &mut contents;
-    let good_len = segment.scan(|met| match met {
+    let good_len = segment.scan(digest, |met| match met {
         Met::Damaged { offset, len, head, reason } => {
             let kinds = [FrameKind::MessageRecord, FrameKind::TimestampRecord];
             let record_id = head.filter(|head| kinds.contains(&head.kind)).map(|head| head.id);
@@ -281,10 +291,12 @@ fn scan_segment(segment: &Segment, newest: bool, after: u64) -> Result<(Contents
     Ok((contents, Some(tail)))
 }
 
-/// Damaged places of a segment. `newest`: its tail may be torn, or in the making.
-pub(super) fn damages_of(segment: &Segment, newest: bool) -> Result<Vec<Damage>, LogError> {
-    let (contents, _) = scan_segment(segment, newest, segment.header.first_record_id.saturating_sub(1))?;
-    Ok(contents.damages)
+/// Damaged places of a segment, and what was read of it to find them. `newest`: its tail may be torn, or in the making.
+pub(super) fn damages_of(segment: &Segment, newest: bool) -> Result<(Vec<Damage>, FileDigest), LogError> {
+    let mut digest = FileDigest::new();
+    let after = segment.header.first_record_id.saturating_sub(1);
+    let (contents, _) = scan_segment(segment, newest, after, (!newest).then_some(&mut digest))?;
+    Ok((contents.damages, digest))
 }
 
 /// Copies a torn tail beside its segment before it is cut off, so that nothing is ever thrown away.

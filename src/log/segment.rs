@@ -116,11 +116,13 @@ impl Segment {
 
     /// Shows every frame and every damaged place in order. Returns where the last frame that counts ends;
     /// bytes behind it are a torn tail: no whole frame and no readable frame head of full length is in them.
-    pub fn scan(&self, mut visit: impl FnMut(Met<'_>)) -> io::Result<u64> {
+    /// What is read for that goes into `digest`, too.
+    pub fn scan(&self, digest: Option<&mut FileDigest>, mut visit: impl FnMut(Met<'_>)) -> io::Result<u64> {
         let len = self.len()?;
         let mut offset = self.header.encoded_len() as u64;
         let mut buffer = vec![0; READ_CHUNK_BYTES];
-        let mut window = Window::new(&self.file);
+        let mut window = Window::new(&self.file, digest);
+        window.from(0)?;
         while offset < len {
             // Most frames are small, whole, and lie in what was read at once.
             if let Some((head, frame)) = self.whole_frame(window.from(offset)?) {
@@ -185,19 +187,13 @@ impl Segment {
         (*stored == crc.to_le_bytes() && padding.iter().all(|byte| *byte == 0)).then_some((head, frame))
     }
 
-    /// The digest of the first `len` bytes.
-    pub fn sha256(&self, len: u64) -> io::Result<[u8; 32]> {
-        let mut hasher = Hasher::new(DigestAlgorithm::Sha256);
-        let mut buffer = vec![0; READ_CHUNK_BYTES];
-        let mut at = 0;
-        while at < len {
-            let want = usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());
-            let Some(chunk) = buffer.get_mut(..want) else { break };
-            self.file.read_exact_at(chunk, at)?;
-            hasher.update(chunk);
-            at += want as u64;
+    /// The digest of the first `len` bytes, of which `digest` has some already.
+    pub fn sha256(&self, mut digest: FileDigest, len: u64) -> io::Result<[u8; 32]> {
+        if digest.at > len {
+            digest = FileDigest::new();
         }
-        hasher.finish().as_ref().try_into().map_err(|_| io::ErrorKind::InvalidData.into())
+        digest.read(&self.file, len)?;
+        digest.hasher.finish().as_ref().try_into().map_err(|_| io::ErrorKind::InvalidData.into())
     }
 
     /// Checks payload and padding of a frame that lies within the file; keeps the leading payload bytes.
@@ -257,9 +253,46 @@ impl Segment {
     }
 }
 
+/// SHA-256 of a file from its beginning to where it has been read.
+pub(super) struct FileDigest {
+    hasher: Hasher,
+    at: u64,
+}
+
+impl FileDigest {
+    pub fn new() -> Self {
+        Self { hasher: Hasher::new(DigestAlgorithm::Sha256), at: 0 }
+    }
+
+    /// Reads what is missing up to an offset.
+    fn read(&mut self, file: &File, to: u64) -> io::Result<()> {
+        let left =
+            |at: u64| usize::try_from(to.saturating_sub(at)).unwrap_or(usize::MAX).min(READ_CHUNK_BYTES);
+        let mut buffer = vec![0; left(self.at)];
+        while let Some(chunk) = buffer.get_mut(..left(self.at)).filter(|chunk| !chunk.is_empty()) {
+            file.read_exact_at(chunk, self.at)?;
+            self.hasher.update(chunk);
+            self.at += chunk.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Takes what is new in bytes that were read at an offset.
+    fn take(&mut self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        // Only a frame that is larger than a window is stepped over.
+        self.read(file, offset)?;
+        let known = usize::try_from(self.at - offset).unwrap_or(usize::MAX);
+        let new = bytes.get(known..).unwrap_or_default();
+        self.hasher.update(new);
+        self.at += new.len() as u64;
+        Ok(())
+    }
+}
+
 /// Bytes of a file that were read together.
 struct Window<'f> {
     file: &'f File,
+    digest: Option<&'f mut FileDigest>,
     bytes: Vec<u8>,
     start: u64,
     filled: usize,
@@ -268,8 +301,8 @@ struct Window<'f> {
 }
 
 impl<'f> Window<'f> {
-    fn new(file: &'f File) -> Self {
-        Self { file, bytes: vec![0; READ_CHUNK_BYTES], start: 0, filled: 0, is_last: false }
+    fn new(file: &'f File, digest: Option<&'f mut FileDigest>) -> Self {
+        Self { file, digest, bytes: vec![0; READ_CHUNK_BYTES], start: 0, filled: 0, is_last: false }
     }
 
     /// The bytes from `offset` on: half of the window at least, unless the file ends.
@@ -283,6 +316,9 @@ impl<'f> Window<'f> {
                 self.filled = read_up_to(self.file, &mut self.bytes, offset)?;
                 self.start = offset;
                 self.is_last = self.filled < self.bytes.len();
+                if let Some(digest) = &mut self.digest {
+                    digest.take(self.file, self.bytes.get(..self.filled).unwrap_or_default(), offset)?;
+                }
                 0
             }
         };

@@ -15,7 +15,7 @@ fn frames(directory: &Path) -> Vec<(u64, FrameKind, u64)> {
     let segment = segment::Segment::open(&only_segment(directory)).unwrap().unwrap();
     let mut frames = Vec::new();
     segment
-        .scan(|met| match met {
+        .scan(None, |met| match met {
             segment::Met::Frame { offset, head, .. } => frames.push((offset, head.kind, head.frame_len())),
             segment::Met::Damaged { .. } => panic!("the sample is whole"),
         })

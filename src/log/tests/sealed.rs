@@ -78,6 +78,43 @@ fn complete_segments_are_read_by_their_indexes() {
     assert_eq!(told(&LogReader::open(directory.path()).unwrap()), as_it_was);
 }
 
+/// The digest is made of what a scan reads: of many frames at once, and of ones that a scan steps over.
+#[test]
+fn the_digest_of_a_segment_is_that_of_its_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config(directory.path());
+    config.segment_bytes_max = 3 << 20;
+    let log = open_with(config.clone(), Arc::new(Disk));
+    for at in 0..36 {
+        let bytes = match at % 12 {
+            0 => 700 << 10,
+            5 | 6 => 300 << 10,
+            _ => 20 << 10,
+        };
+        let attachments = vec![Body::Bytes(Bytes::from(vec![at; bytes]))];
+        append(&log, Record { attachments, ..numbered(at.into()) });
+    }
+    log.close();
+    let made_beside = indexes(directory.path());
+    let check = || {
+        for number in [1] {
+            let index = directory.path().join(super::super::sealed::file_name(number));
+            let sealed = super::super::sealed::Sealed::open(&index).unwrap().unwrap();
+            let bytes = std::fs::read(directory.path().join(segment::file_name(number))).unwrap();
+            assert_eq!(sealed.head.segment_len, bytes.len() as u64);
+            assert_eq!(sealed.head.segment_sha256, crate::crypto::sha256(&bytes));
+        }
+        let reader = LogReader::open(directory.path()).unwrap();
+        for summary in reader.segments().unwrap() {
+            assert!(reader.check_segment(summary).unwrap().faults.is_empty());
+        }
+    };
+    check();
+    made_beside.iter().for_each(|index| std::fs::remove_file(index).unwrap());
+    open_with(config, Arc::new(Disk)).close();
+    check();
+}
+
 /// A flipped byte of an index never hides a record or shows another one: the index is made again.
 #[test]
 fn a_damaged_index_is_noticed_wherever_it_is_read() {
