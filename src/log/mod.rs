@@ -16,6 +16,7 @@ mod chains;
 mod container;
 mod counters;
 mod documents;
+mod file_digest;
 mod format;
 mod handle;
 mod ids;

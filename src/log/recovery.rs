@@ -10,12 +10,13 @@ use bytes::Bytes;
 
 use super::LogError;
 use super::catalog::Catalog;
+use super::file_digest::FileDigest;
 use super::format::{Fields, FrameKind};
 use super::live::Live;
 use super::payload;
 use super::record::Damage;
 use super::sealed::{self, Contents, Sealed};
-use super::segment::{self, FileDigest, Met, Segment};
+use super::segment::{self, Met, Segment};
 
 /// What was found of all segments.
 pub(super) struct Recovered {

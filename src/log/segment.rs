@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::LogError;
+use super::file_digest::FileDigest;
 use super::format::{self, FRAME_CRC_BYTES, FRAME_HEAD_BYTES, FrameHead, HeaderFault, SegmentHeader};
-use crate::crypto::{DigestAlgorithm, Hasher};
 
 /// Bytes of a payload that a scan shows to its visitor; the rest is only checked.
 const SCAN_PAYLOAD_BYTES: usize = 64 * 1024;
@@ -188,12 +188,8 @@ impl Segment {
     }
 
     /// The digest of the first `len` bytes, of which `digest` has some already.
-    pub fn sha256(&self, mut digest: FileDigest, len: u64) -> io::Result<[u8; 32]> {
-        if digest.at > len {
-            digest = FileDigest::new();
-        }
-        digest.read(&self.file, len)?;
-        digest.hasher.finish().as_ref().try_into().map_err(|_| io::ErrorKind::InvalidData.into())
+    pub fn sha256(&self, digest: FileDigest, len: u64) -> io::Result<[u8; 32]> {
+        digest.finish(&self.file, len)
     }
 
     /// Checks payload and padding of a frame that lies within the file; keeps the leading payload bytes.
@@ -250,42 +246,6 @@ impl Segment {
             at += (READ_CHUNK_BYTES - FRAME_HEAD_BYTES) as u64;
         }
         Ok(None)
-    }
-}
-
-/// SHA-256 of a file from its beginning to where it has been read.
-pub(super) struct FileDigest {
-    hasher: Hasher,
-    at: u64,
-}
-
-impl FileDigest {
-    pub fn new() -> Self {
-        Self { hasher: Hasher::new(DigestAlgorithm::Sha256), at: 0 }
-    }
-
-    /// Reads what is missing up to an offset.
-    fn read(&mut self, file: &File, to: u64) -> io::Result<()> {
-        let left =
-            |at: u64| usize::try_from(to.saturating_sub(at)).unwrap_or(usize::MAX).min(READ_CHUNK_BYTES);
-        let mut buffer = vec![0; left(self.at)];
-        while let Some(chunk) = buffer.get_mut(..left(self.at)).filter(|chunk| !chunk.is_empty()) {
-            file.read_exact_at(chunk, self.at)?;
-            self.hasher.update(chunk);
-            self.at += chunk.len() as u64;
-        }
-        Ok(())
-    }
-
-    /// Takes what is new in bytes that were read at an offset.
-    fn take(&mut self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-        // Only a frame that is larger than a window is stepped over.
-        self.read(file, offset)?;
-        let known = usize::try_from(self.at - offset).unwrap_or(usize::MAX);
-        let new = bytes.get(known..).unwrap_or_default();
-        self.hasher.update(new);
-        self.at += new.len() as u64;
-        Ok(())
     }
 }
 
